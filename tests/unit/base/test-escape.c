@@ -1,0 +1,43 @@
+#include "tests/cmocka-all.h"
+#include "base/escape.h"
+#include <string.h>
+
+static const struct {
+	const char *in;
+	size_t len;
+	const char *term;
+	const char *json;
+} cases[] = {
+	{"plain", 5, "plain", "\"plain\""},
+	{"a\x1b[31mb", 7, "a\\x1b[31mb", "\"a\\u001b[31mb\""},
+	{"q\"\\\n", 4, "q\"\\\\\\n", "\"q\\\"\\\\\\n\""},
+	{"\xc3\xa9", 2, "\xc3\xa9", "\"\xc3\xa9\""},
+	{"\xff", 1, "\\xff", "\"\xef\xbf\xbd\""},
+	{"\xe2\x80\xae", 3, "\\u{202e}", "\"\\u202e\""}, /* right-to-left override */
+	{"\xc2\x9b", 2, "\\u{009b}", "\"\\u009b\""},	 /* C1 CSI */
+	{"\xed\xa0\x80", 3, "\\xed\\xa0\\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
+	{"\0", 1, "\\x00", "\"\\u0000\""},
+	{"\xf3\xa0\x81\x81", 4, "\\u{e0041}", "\"\\udb40\\udc41\""}, /* tag character */
+};
+
+static void table(void **state)
+{
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+		struct creel_err err = {0};
+		struct creel_buf autoclean(creel_buf_fini) t, autoclean(creel_buf_fini) j;
+		creel_buf_init(&t, 100);
+		creel_buf_init(&j, 100);
+		assert_int_equal(creel_escape_term(&t, cases[i].in, cases[i].len, &err), 0);
+		assert_int_equal(creel_escape_json(&j, cases[i].in, cases[i].len, &err), 0);
+		if (strcmp(creel_buf_str(&t), cases[i].term) != 0 ||
+		    strcmp(creel_buf_str(&j), cases[i].json) != 0)
+			fail_msg("case %zu: %s %s", i, creel_buf_str(&t), creel_buf_str(&j));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(table)};
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
