@@ -1,0 +1,197 @@
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "cli.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void usage(FILE *to)
+{
+	fputs("usage: creel [-f FILE] [--state-dir DIR] [--json] VERB [ARGUMENT...]\n\n"
+	      "Run an AI agent in a microVM that it cannot get out of.\n\nverbs:\n",
+	      to);
+	for (const struct creel_verb *v = creel_verbs; v->name; v++)
+		fprintf(to, "  %-12s %s\n", v->name, v->summary);
+	fputs("\n`creel VERB --help` says more; creel(1) says all.\n"
+	      "exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 the answer is no\n",
+	      to);
+}
+
+void creel_verb_help(const struct creel_verb *v)
+{
+	printf("usage: creel %s%s%s\n\n%s\n", v->name, v->args[0] ? " " : "", v->args, v->summary);
+	if (v->help && v->help[0])
+		printf("\n%s", v->help);
+}
+
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[32] = {0}, n = strlen(b);
+
+	if (n >= ELEMENTSOF(row))
+		return n;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 1; a[i - 1]; i++) {
+		size_t diag = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= n; j++) {
+			size_t up = row[j];
+			size_t swap = diag + (a[i - 1] != b[j - 1]);
+			size_t one = MIN(up, row[j - 1]) + 1;
+			row[j] = MIN(swap, one);
+			diag = up;
+		}
+	}
+	return row[n];
+}
+
+static const struct creel_verb *verb_find(const char *name, struct creel_err *err)
+{
+	const struct creel_verb *best = NULL;
+	size_t least = 3;
+
+	for (const struct creel_verb *v = creel_verbs; v->name; v++) {
+		if (strcmp(v->name, name) == 0)
+			return v;
+		size_t d = distance(name, v->name);
+		if (d < least) {
+			least = d;
+			best = v;
+		}
+	}
+	if (best)
+		creel_err_set(err, CREEL_E_USAGE, 0, "unknown verb '%s'; did you mean '%s'?", name,
+			      best->name);
+	else
+		creel_err_set(err, CREEL_E_USAGE, 0, "unknown verb '%s'; see creel --help", name);
+	return NULL;
+}
+
+/*
+ * Take the value of option @p name ("--x VALUE" or "--x=VALUE") at argv[*i].
+ * @return 1 taken, 0 not this option, negative without a value
+ */
+static int option_value(int argc, char **argv, int *i, const char *name, const char **ret_value,
+			struct creel_err *err)
+{
+	size_t n = strlen(name);
+
+	if (strncmp(argv[*i], name, n) != 0)
+		return 0;
+	if (argv[*i][n] == '=' && n > 2) {
+		*ret_value = argv[*i] + n + 1;
+		return 1;
+	}
+	if (argv[*i][n] != '\0')
+		return 0;
+	if (*i + 1 >= argc)
+		return creel_err_set(err, CREEL_E_USAGE, 0, "%s needs a value", name);
+	*ret_value = argv[++*i];
+	return 1;
+}
+
+/* Move the global options out of argv; what stays is the verb and its own words. */
+static int globals_take(int *argc, char **argv, struct creel_cli *cli, bool *ret_help,
+			bool *ret_version, struct creel_err *err)
+{
+	int out = 1, r;
+	bool verb_seen = false;
+
+	for (int i = 1; i < *argc; i++) {
+		if (strcmp(argv[i], "--") == 0) {
+			while (i < *argc)
+				argv[out++] = argv[i++];
+			break;
+		}
+		if ((r = option_value(*argc, argv, &i, "--state-dir", &cli->state_dir, err)) != 0 ||
+		    (r = option_value(*argc, argv, &i, "--file", &cli->file, err)) != 0) {
+			if (r < 0)
+				return r;
+			continue;
+		}
+		if (strcmp(argv[i], "--json") == 0) {
+			cli->json = true;
+			continue;
+		}
+		if (strcmp(argv[i], "--trust") == 0) {
+			cli->trust = true;
+			continue;
+		}
+		/* -f with a value is the file; a lone -f after the verb is its own (follow) */
+		if (!verb_seen && (r = option_value(*argc, argv, &i, "-f", &cli->file, err)) != 0) {
+			if (r < 0)
+				return r;
+			continue;
+		}
+		if (!verb_seen && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
+			*ret_help = true;
+			continue;
+		}
+		if (!verb_seen && strcmp(argv[i], "--version") == 0) {
+			*ret_version = true;
+			continue;
+		}
+		if (!verb_seen && argv[i][0] == '-' && argv[i][1])
+			return creel_err_set(err, CREEL_E_USAGE, 0, "unknown option %s", argv[i]);
+		verb_seen = true;
+		argv[out++] = argv[i];
+	}
+	argv[out] = NULL;
+	*argc = out;
+	return 0;
+}
+
+static int stdout_close(struct creel_err *err)
+{
+	/* a full disk is a failure too */
+	if (ferror(stdout) || fflush(stdout) != 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "write to standard output");
+	return 0;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0)
+			return true;
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	struct creel_err err = {0};
+	struct creel_cli cli = {0};
+	const struct creel_verb *verb = NULL;
+	bool help = false, version = false;
+	int r = globals_take(&argc, argv, &cli, &help, &version, &err);
+
+	if (r == 0 && version) {
+		puts("creel " CREEL_VERSION);
+		return 0;
+	}
+	if (r == 0 && (help || argc < 2)) {
+		usage(help ? stdout : stderr);
+		return help ? 0 : 2;
+	}
+	if (r == 0) {
+		verb = verb_find(argv[1], &err);
+		r = verb ? 0 : CREEL_E_USAGE;
+	}
+	if (r == 0 && wants_help(argc - 1, argv + 1)) {
+		creel_verb_help(verb);
+		return 0;
+	}
+	if (r == 0)
+		r = verb->run(&cli, argc - 1, argv + 1, &err);
+	if (r >= 0) {
+		int closed = stdout_close(&err);
+		if (closed < 0)
+			r = closed;
+	}
+	if (r < 0)
+		creel_log_error(&err);
+	if (r < 0 && verb && verb->passes_through)
+		return 125;
+	return creel_exit_status(r);
+}
