@@ -1,0 +1,165 @@
+#include "net/rtnl.h"
+#include "base/cleanup.h"
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+#include <time.h>
+
+int creel_rtnl_open(struct creel_rtnl *nl, struct creel_err *err)
+{
+	struct mnl_socket *sock = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+
+	if (!sock)
+		return creel_err_set(err, CREEL_E_OS, errno, "open route netlink");
+	if (mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) < 0) {
+		int os = errno;
+		mnl_socket_close(sock);
+		return creel_err_set(err, CREEL_E_OS, os, "bind route netlink");
+	}
+	*nl = (struct creel_rtnl){.sock = sock, .seq = (uint32_t)time(NULL)};
+	return 0;
+}
+
+void creel_rtnl_close(struct creel_rtnl *nl)
+{
+	if (nl && nl->sock)
+		mnl_socket_close(nl->sock);
+	if (nl)
+		nl->sock = NULL;
+}
+
+int creel_rtnl_index(const char *name, struct creel_err *err)
+{
+	unsigned i = if_nametoindex(name);
+
+	if (i == 0)
+		return creel_err_set(err, CREEL_E_NOTFOUND, errno, "interface %s", name);
+	return (int)i;
+}
+
+/* Send @p h and wait for the kernel's acknowledgement. */
+static int talk(struct creel_rtnl *nl, struct nlmsghdr *h, const char *what, struct creel_err *err)
+{
+	char buf[8192];
+	ssize_t n;
+
+	h->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+	h->nlmsg_seq = ++nl->seq;
+	if (mnl_socket_sendto(nl->sock, h, h->nlmsg_len) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "%s", what);
+	for (;;) {
+		n = mnl_socket_recvfrom(nl->sock, buf, sizeof(buf));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return creel_err_set(err, CREEL_E_OS, errno, "%s", what);
+		int r = mnl_cb_run(buf, (size_t)n, h->nlmsg_seq, mnl_socket_get_portid(nl->sock),
+				   NULL, NULL);
+		if (r < 0 && (errno == ENODEV || errno == ESRCH))
+			return creel_err_set(err, CREEL_E_NOTFOUND, errno, "%s", what);
+		if (r < 0)
+			return creel_err_set(err, CREEL_E_OS, errno, "%s", what);
+		if (r == MNL_CB_STOP)
+			return 0;
+	}
+}
+
+int creel_rtnl_link_up(struct creel_rtnl *nl, int ifindex, uint32_t mtu, const uint8_t *mac,
+		       struct creel_err *err)
+{
+	char buf[1024] __attribute__((aligned(8)));
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *m;
+
+	h->nlmsg_type = RTM_NEWLINK;
+	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->ifi_family = AF_UNSPEC;
+	m->ifi_index = ifindex;
+	m->ifi_flags = IFF_UP;
+	m->ifi_change = IFF_UP;
+	if (mtu)
+		mnl_attr_put_u32(h, IFLA_MTU, mtu);
+	if (mac)
+		mnl_attr_put(h, IFLA_ADDRESS, 6, mac);
+	return talk(nl, h, "bring the link up", err);
+}
+
+int creel_rtnl_link_del(struct creel_rtnl *nl, int ifindex, struct creel_err *err)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *m;
+
+	h->nlmsg_type = RTM_DELLINK;
+	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->ifi_index = ifindex;
+	return talk(nl, h, "delete the link", err);
+}
+
+int creel_rtnl_addr_add(struct creel_rtnl *nl, int ifindex, struct in_addr addr, uint8_t prefix,
+			struct creel_err *err)
+{
+	char buf[512] __attribute__((aligned(8)));
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct ifaddrmsg *m;
+	int r;
+
+	h->nlmsg_type = RTM_NEWADDR;
+	h->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
+	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->ifa_family = AF_INET;
+	m->ifa_prefixlen = prefix;
+	m->ifa_scope = RT_SCOPE_UNIVERSE;
+	m->ifa_index = (unsigned)ifindex;
+	mnl_attr_put(h, IFA_LOCAL, sizeof(addr), &addr);
+	mnl_attr_put(h, IFA_ADDRESS, sizeof(addr), &addr);
+	r = talk(nl, h, "add the address", err);
+	if (r < 0 && err->os == EEXIST) {
+		*err = (struct creel_err){0};
+		return 0;
+	}
+	return r;
+}
+
+int creel_rtnl_host_route(struct creel_rtnl *nl, int ifindex, struct in_addr dst,
+			  struct in_addr src, struct creel_err *err)
+{
+	char buf[512] __attribute__((aligned(8)));
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct rtmsg *m;
+
+	h->nlmsg_type = RTM_NEWROUTE;
+	h->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
+	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->rtm_family = AF_INET;
+	m->rtm_dst_len = 32;
+	m->rtm_table = RT_TABLE_MAIN;
+	m->rtm_protocol = RTPROT_STATIC;
+	m->rtm_scope = RT_SCOPE_LINK;
+	m->rtm_type = RTN_UNICAST;
+	mnl_attr_put(h, RTA_DST, sizeof(dst), &dst);
+	mnl_attr_put(h, RTA_PREFSRC, sizeof(src), &src);
+	mnl_attr_put_u32(h, RTA_OIF, (uint32_t)ifindex);
+	return talk(nl, h, "add the route", err);
+}
+
+int creel_rtnl_neigh(struct creel_rtnl *nl, int ifindex, struct in_addr addr,
+		     const uint8_t mac[6], struct creel_err *err)
+{
+	char buf[512] __attribute__((aligned(8)));
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct ndmsg *m;
+
+	h->nlmsg_type = RTM_NEWNEIGH;
+	h->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
+	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->ndm_family = AF_INET;
+	m->ndm_ifindex = ifindex;
+	m->ndm_state = NUD_PERMANENT;
+	mnl_attr_put(h, NDA_DST, sizeof(addr), &addr);
+	mnl_attr_put(h, NDA_LLADDR, 6, mac);
+	return talk(nl, h, "pin the neighbour", err);
+}
