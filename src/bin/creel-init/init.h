@@ -1,0 +1,65 @@
+#pragma once
+#include "base/buf.h"
+#include "wire/bootcfg.h"
+#include "wire/ctl.h"
+#include "wire/execio.h"
+#include "wire/mux.h"
+#include <sys/types.h>
+
+/*
+ * creel-init, PID 1 of a cell: one process, one epoll loop, no threads. boot.c makes the root,
+ * service.c keeps the services, stream.c serves what the host opens (exec, tcp, logs), main.c ties
+ * them to the control channel.
+ */
+
+/* An epoll source; embedded first in what owns the descriptor. */
+struct source {
+	int fd;
+	uint32_t events; /* armed now */
+	void (*ready)(struct source *s, uint32_t events);
+};
+int source_add(struct source *s, uint32_t events);
+void source_arm(struct source *s, uint32_t events);
+void source_close(struct source *s);
+
+struct init {
+	struct creel_mux *mux; /* NULL while no channel */
+	struct source chan;
+	const struct creel_boot *boot;
+	bool stopping, ready_sent;
+};
+extern struct init in;
+
+/** Send what the mux holds as far as the channel takes it. */
+void chan_flush(void);
+void chan_control(uint8_t type, uint8_t state, uint32_t a, const char *name);
+uint64_t now_ms(void);
+uint32_t memory_used_kb(void);
+/** To the kernel log, which the host keeps. */
+void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* boot.c */
+int boot_root(struct creel_err *err); /* modules, erofs + overlay, switch root */
+int boot_volumes(const struct creel_boot *boot, struct creel_err *err);
+int boot_files(const struct creel_boot *boot, struct creel_err *err);
+void boot_secrets(const struct creel_boot *boot);
+void boot_unmount(const struct creel_boot *boot);
+/** Run a program and wait. @return its exit status, 128 + n for a signal, 127 not started */
+int boot_run(const char *const argv[]);
+
+/* service.c */
+void services_start(const struct creel_boot *boot);
+void services_tick(void);
+bool services_reaped(pid_t pid, int wstatus);
+void services_stop(void);
+bool services_gone(void);
+/** The log ring of a service: appended octets so far, and a copy from @p from on. */
+int service_find(const char *name);
+const char *service_name(size_t i);
+size_t service_log(size_t i, uint64_t *from, uint8_t *buf, size_t size);
+
+/* stream.c */
+extern const struct creel_mux_ops stream_ops;
+bool streams_reaped(pid_t pid, int wstatus);
+void streams_log_grew(void);
+void streams_reset(void); /* the channel went away */
