@@ -266,6 +266,8 @@ int main(void)
 		return 2;
 	}
 	(void)umask(022);
+	/* execvpe() searches the caller's PATH, not the one that it passes on */
+	(void)setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGCHLD);

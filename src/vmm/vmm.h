@@ -1,0 +1,63 @@
+#pragma once
+#include "base/buf.h"
+
+/*
+ * One virtual machine monitor behind a small interface: what a cell's machine is made of, and how
+ * each back end turns that into a program's arguments. Nothing here starts a process or opens a
+ * file: descriptors come from the caller and are passed on by number.
+ */
+enum creel_accel { CREEL_ACCEL_TCG, CREEL_ACCEL_KVM };
+
+enum { CREEL_VMM_DISKS = 16 };
+
+struct creel_vmm_disk {
+	int fd;		    /* raw image */
+	const char *serial; /* what the guest finds it by: at most 20 octets of [a-z0-9-] */
+	bool read_only;
+};
+
+struct creel_vmm_spec {
+	const char *name; /* the cell's, for the process title */
+	unsigned cpus;
+	unsigned memory_mib;
+	enum creel_accel accel;
+	unsigned tsc_khz;	/* the host's, 0 unknown: spares a calibration under TCG */
+	const char *kernel;	/* paths as the jailed program sees them */
+	const char *initrd;
+	int control_fd;		/* connected stream socket: port creel.control */
+	int qmp_fd;		/* connected stream socket: the machine's control */
+	int console_fd;		/* where the serial console goes */
+	int virtiofs_fd;	/* connected vhost-user socket of the share `secrets`, or -1 */
+	int tap_fd;		/* or -1: no network interface at all */
+	uint8_t mac[6];
+	size_t n_disks;
+	struct creel_vmm_disk disks[CREEL_VMM_DISKS];
+};
+
+struct creel_vmm_argv {
+	struct creel_buf text; /* the words, each with its NUL */
+	const char *words[160];
+	size_t n;
+};
+
+struct creel_vmm_ops {
+	const char *name;
+	const char *program; /* searched in PATH */
+	/**
+	 * The program's arguments, a NULL after the last.
+	 * @return 0, CREEL_E_INVALID (a serial, a number out of range), CREEL_E_TOOBIG, _NOMEM
+	 */
+	int (*argv)(const struct creel_vmm_spec *spec, struct creel_vmm_argv *ret,
+		    struct creel_err *err);
+};
+
+extern const struct creel_vmm_ops creel_vmm_qemu;
+
+void creel_vmm_argv_init(struct creel_vmm_argv *a);
+void creel_vmm_argv_fini(struct creel_vmm_argv *a);
+CREEL_DEFINE_CLEANUP(struct creel_vmm_argv, creel_vmm_argv_fini)
+/** Append one formatted word. For back ends. */
+int creel_vmm_word(struct creel_vmm_argv *a, struct creel_err *err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/** Set the pointers; no word may be added after. */
+void creel_vmm_argv_end(struct creel_vmm_argv *a);
