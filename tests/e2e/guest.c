@@ -172,10 +172,11 @@ void guest_start(struct guest *g, const struct creel_boot *boot, int volume_fd)
 	char path[512], kernel[600], initrd_path[64];
 
 	assert_non_null(image);
+	int weak = g->weak_root;
 	*g = (struct guest){.started_ms = guest_now_ms(), .volume = volume_fd};
 	(void)snprintf(path, sizeof(path), "%s/root.erofs", image);
 	(void)snprintf(kernel, sizeof(kernel), "%s/vmlinuz", image);
-	int root = open(path, O_RDONLY);
+	int root = weak > 0 ? dup(weak) : open(path, O_RDONLY);
 	int initrd = initrd_make(image, boot);
 	const char *log = getenv("CREEL_TEST_CONSOLE");
 	int console = open(log ? log : "/dev/null", O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -197,7 +198,7 @@ void guest_start(struct guest *g, const struct creel_boot *boot, int volume_fd)
 		.virtiofs_fd = -1,
 		.tap_fd = -1,
 		.n_disks = volume_fd >= 0 ? 2 : 1,
-		.disks = {{.fd = root, .serial = "root", .read_only = true},
+		.disks = {{.fd = root, .serial = "root", .read_only = weak <= 0},
 			  {.fd = volume_fd, .serial = "v-persist"}},
 	};
 	creel_vmm_argv_init(&argv);

@@ -28,10 +28,11 @@ struct guest {
 	uint32_t used_kb;
 	uint64_t started_ms, ready_ms;
 	char notes[1024], services[2048];
+	int weak_root; /* before guest_start(): a writable descriptor as the root disk, 0 for none */
 	struct guest_stream *streams[CREEL_MUX_STREAMS];
 };
 
-/** Start; volume_fd is a disk named v-persist or -1. Fails the test on error. */
+/** Start; the caller has set g to zeros, or weak_root. volume_fd is a disk named v-persist or -1. Fails the test on error. */
 void guest_start(struct guest *g, const struct creel_boot *boot, int volume_fd);
 /** Run the loop until @p *flag or the time is over. @return *flag */
 bool guest_wait(struct guest *g, const bool *flag, unsigned timeout_ms);

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct guest g;
+static struct guest g; 
 static int volume = -1;
 static const char *out;
 

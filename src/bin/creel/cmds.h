@@ -2,3 +2,4 @@
 #include "cli.h"
 
 /* One line a verb: int cmd_NAME(struct creel_cli *, int, char **, struct creel_err *); */
+int cmd_build(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);

@@ -1,0 +1,47 @@
+#include "where.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int where_cache(char *ret, size_t size, struct creel_err *err)
+{
+	const char *own = getenv("CREEL_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME");
+	const char *home = getenv("HOME");
+	int n;
+
+	if (own && own[0])
+		n = snprintf(ret, size, "%s", own);
+	else if (geteuid() == 0)
+		n = snprintf(ret, size, "/var/cache/creel");
+	else if (xdg && xdg[0])
+		n = snprintf(ret, size, "%s/creel", xdg);
+	else if (home && home[0])
+		n = snprintf(ret, size, "%s/.cache/creel", home);
+	else
+		return creel_err_set(err, CREEL_E_NOTFOUND, 0, "no cache folder: set CREEL_CACHE_DIR");
+	if (n < 0 || (size_t)n >= size || ret[0] != '/')
+		return creel_err_set(err, CREEL_E_INVALID, 0, "the cache folder must be an absolute path");
+	return 0;
+}
+
+int where_program(const char *name, char *ret, size_t size, struct creel_err *err)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (n > 0) {
+		self[n] = '\0';
+		*strrchr(self, '/') = '\0';
+		/* build/src/bin/creel/creel: its siblings have a folder each */
+		if ((size_t)snprintf(ret, size, "%s/../%s/%s", self, name, name) < size &&
+		    access(ret, X_OK) == 0)
+			return 0;
+		if ((size_t)snprintf(ret, size, "%s/../libexec/creel/%s", self, name) < size &&
+		    access(ret, X_OK) == 0)
+			return 0;
+	}
+	return creel_err_set(err, CREEL_E_NOTFOUND, 0, "%s is not installed beside creel", name);
+}

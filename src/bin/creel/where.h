@@ -1,0 +1,10 @@
+#pragma once
+#include "base/err.h"
+#include <stddef.h>
+
+/* Where things are: the cache, and the programs that creel starts. */
+
+/** $CREEL_CACHE_DIR, else /var/cache/creel as root, else $XDG_CACHE_HOME/creel. */
+int where_cache(char *ret, size_t size, struct creel_err *err);
+/** Beside the running creel (a build tree), else in libexec. @return 0, CREEL_E_NOTFOUND */
+int where_program(const char *name, char *ret, size_t size, struct creel_err *err);
