@@ -1,0 +1,108 @@
+#include "tests/cmocka-all.h"
+#include "wire/bootcfg.h"
+#include <string.h>
+
+static struct creel_boot in, out;
+static struct creel_err err;
+
+static void fill(void)
+{
+	in = (struct creel_boot){
+		.cell = "box",
+		.secrets = true,
+		.time_ns = 1790000000123456789,
+		.n_volumes = 1,
+		.volumes = {{"persist", "/persist"}},
+		.n_files = 1,
+		.files = {{.path = "/etc/x", .content = "a\0b", .content_len = 3, .uid = 1000, .gid = 7,
+			   .mode = 0640, .declared = true}},
+		.n_services = 1,
+		.services = {{.name = "s", .argv = {"run", "", "a b\n"}, .env = {"A=1", "B="},
+			      .env_file = "/run/secrets/e", .after = "t", .home = "/h", .uid = 5, .gid = 6,
+			      .probe = CREEL_PROBE_HTTP, .probe_arg = "80/x", .probe_timeout_ms = 60000,
+			      .restart = CREEL_RESTART_ALWAYS, .stop_grace_ms = 9}},
+	};
+}
+
+static void what_goes_in_comes_out(void **state)
+{
+	struct creel_buf autoclean(creel_buf_fini) b;
+
+	fill();
+	creel_buf_init(&b, CREEL_BOOT_MAX);
+	assert_int_equal(creel_boot_encode(&in, &b, &err), 0);
+	assert_int_equal(creel_boot_decode(b.data, b.len, &out, &err), 0);
+	assert_string_equal(out.cell, "box");
+	assert_true(out.secrets);
+	assert_true(out.time_ns == in.time_ns);
+	assert_string_equal(out.volumes[0].at, "/persist");
+	assert_int_equal(out.files[0].content_len, 3);
+	assert_memory_equal(out.files[0].content, "a\0b", 3);
+	assert_int_equal(out.files[0].mode, 0640);
+	assert_string_equal(out.services[0].argv[1], "");
+	assert_string_equal(out.services[0].argv[2], "a b\n");
+	assert_null(out.services[0].argv[3]);
+	assert_string_equal(out.services[0].env[1], "B=");
+	assert_int_equal(out.services[0].probe, CREEL_PROBE_HTTP);
+	assert_int_equal(out.services[0].stop_grace_ms, 9);
+}
+
+static void cut_anywhere_it_is_refused_or_shorter(void **state)
+{
+	struct creel_buf autoclean(creel_buf_fini) b;
+
+	fill();
+	creel_buf_init(&b, CREEL_BOOT_MAX);
+	assert_int_equal(creel_boot_encode(&in, &b, &err), 0);
+	for (size_t n = 0; n < b.len; n++) {
+		/* only between records may it end; then what was not said is missing or refused */
+		if (creel_boot_decode(b.data, n, &out, &err) == 0 && b.data[n - 1] != 0)
+			fail_msg("cut at %zu was taken", n);
+	}
+}
+
+#define R(k, len, v) k "\0" len "\0" v "\0"
+static void what_is_wrong_is_refused(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+	} bad[] = {
+#define B(s) {s, sizeof(s) - 1}
+		B(""),
+		B("creel"),
+		B(R("creel", "1", "2")),
+		B(R("cell", "1", "a")),
+		B(R("creel", "1", "1")), /* no cell */
+		B(R("creel", "1", "1") R("cell", "2", "a")),
+		B(R("creel", "1", "1") R("cell", "99", "a")),
+		B(R("creel", "1", "1") R("cell", "-1", "a")),
+		B(R("creel", "1", "1") R("cell", "18446744073709551617", "a")),
+		B(R("creel", "1", "1") R("cell", "1", "a") R("sell", "1", "a")),
+		B(R("creel", "1", "1") R("cell", "3", "a\0b")),
+		B(R("creel", "1", "1") R("cell", "1", "a") R("secrets", "1", "2")),
+		B(R("creel", "1", "1") R("cell", "1", "a") R("+volume", "1", "a")),
+		B(R("creel", "1", "1") R("cell", "1", "a") R("+file", "1", "a")),
+		B(R("creel", "1", "1") R("cell", "1", "a") R("+service", "1", "a")),
+		B(R("creel", "1", "1") R("cell", "1", "a") R("+file", "2", "/a") R("mode", "4", "4096")),
+		B(R("creel", "1", "1") R("cell", "1", "a") R("+alien", "1", "a")),
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+		err = (struct creel_err){0};
+		if (creel_boot_decode((const uint8_t *)bad[i].text, bad[i].len, &out, &err) >= 0)
+			fail_msg("case %zu was taken", i);
+		assert_true(err.msg[0] != '\0');
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_goes_in_comes_out),
+		cmocka_unit_test(cut_anywhere_it_is_refused_or_shorter),
+		cmocka_unit_test(what_is_wrong_is_refused),
+	};
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
