@@ -1,0 +1,42 @@
+#pragma once
+#include "wire/cellmsg.h"
+#include "wire/mux.h"
+#include <event2/event.h>
+
+/*
+ * creel-cell stands between one guest and the engine. It alone parses what this guest writes, so it
+ * is jailed and holds nothing but the guest's channel, the machine's QMP socket and the engine's
+ * socket. engine.c speaks with the engine, relay.c moves a stream's octets, qmp.c asks the machine.
+ */
+enum { CELL_SERVICES = 64 };
+
+struct cell {
+	struct event_base *base;
+	struct creel_mux *mux; /* NULL once the guest broke the protocol */
+	int chan, qmp, listener, engine;
+	struct event *chan_read, *chan_write, *qmp_read, *accept, *engine_read;
+	bool hello, ready, bye, broken, gone;
+	uint32_t memory_kb;
+	size_t n_services;
+	struct creel_cellmsg services[CELL_SERVICES]; /* the last that was said of each */
+	char broken_why[200];
+};
+extern struct cell cell;
+
+/* main.c */
+void chan_kick(void); /* something may stand in the mux's queue */
+void chan_break(const char *why);
+
+/* engine.c */
+int engine_listen(struct creel_err *err);
+void engine_tell(uint8_t type, uint8_t state, uint32_t id, uint32_t a, const char *name);
+
+/* relay.c */
+extern const struct creel_mux_ops relay_ops;
+/** Takes the descriptor. */
+void relay_open(uint32_t id, uint8_t kind, const uint8_t *spec, size_t len, int fd);
+void relay_end_all(const char *why);
+
+/* qmp.c */
+int qmp_start(struct creel_err *err);
+void qmp_quit(void);

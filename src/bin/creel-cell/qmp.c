@@ -1,0 +1,44 @@
+#include "cell.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/*
+ * QMP (QEMU's docs/interop/qmp-spec.rst), as little of it as a cell needs: leave negotiation mode,
+ * quit, and notice the end. What QEMU answers is read and dropped; the end of the connection is the
+ * end of the machine.
+ */
+static void say(const char *line)
+{
+	/* a command of a few octets into an empty socket: it fits, or QEMU is stuck and gets killed */
+	(void)!send(cell.qmp, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void qmp_readable(evutil_socket_t fd, short what, void *ctx)
+{
+	char buf[4096];
+	ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		return;
+	event_del(cell.qmp_read);
+	cell.gone = true;
+	relay_end_all("the cell has ended");
+	engine_tell(CREEL_CELL_GONE, 0, 0, 0, "");
+	(void)event_base_loopexit(cell.base, NULL);
+}
+
+int qmp_start(struct creel_err *err)
+{
+	cell.qmp_read = event_new(cell.base, cell.qmp, EV_READ | EV_PERSIST, qmp_readable, NULL);
+	if (!cell.qmp_read || event_add(cell.qmp_read, NULL) < 0)
+		return creel_err_nomem(err);
+	say("{\"execute\":\"qmp_capabilities\"}\n");
+	return 0;
+}
+
+void qmp_quit(void)
+{
+	say("{\"execute\":\"quit\"}\n");
+}

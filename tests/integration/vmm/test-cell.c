@@ -1,0 +1,354 @@
+/*
+ * creel-cell between a guest and an engine that the test plays: what it relays, what it keeps when
+ * the engine goes, and what a guest that lies can do to it.
+ */
+#include "tests/cmocka-all.h"
+#include "linux/fdpass.h"
+#include "wire/cellmsg.h"
+#include "wire/ctl.h"
+#include "wire/mux.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *program;
+static pid_t pid;
+static int chan, qmp, engine = -1;
+static struct sockaddr_un addr;
+static socklen_t addr_len;
+static struct creel_mux *guest;
+static uint16_t opened_id;
+static bool was_reset;
+static char echo[65536];
+static size_t echo_len;
+
+static void hello(void *ctx, uint16_t v)
+{
+}
+static void control(void *ctx, const uint8_t *msg, size_t len)
+{
+}
+static void opened(void *ctx, uint16_t id, uint8_t kind, const uint8_t *spec, size_t len)
+{
+	opened_id = id;
+}
+static void data_in(void *ctx, uint16_t id, const uint8_t *data, size_t len)
+{
+	struct creel_err err = {0};
+	if (echo_len + len <= sizeof(echo))
+		memcpy(echo + echo_len, data, len);
+	echo_len += len;
+	(void)creel_mux_consumed(guest, id, len, &err);
+}
+static void eof(void *ctx, uint16_t id)
+{
+}
+static void reset(void *ctx, uint16_t id, const uint8_t *why, size_t len)
+{
+	was_reset = true;
+}
+static const struct creel_mux_ops ops = {hello, control, opened, data_in, eof, reset, eof};
+
+static int connect_engine(void)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, addr_len), 0);
+	return fd;
+}
+
+static int setup(void **state)
+{
+	int c[2], q[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, c), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, q), 0);
+	int l = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	addr = (struct sockaddr_un){.sun_family = AF_UNIX};
+	assert_int_equal(bind(l, (struct sockaddr *)&addr, sizeof(sa_family_t)), 0); /* autobind */
+	addr_len = sizeof(addr);
+	assert_int_equal(getsockname(l, (struct sockaddr *)&addr, &addr_len), 0);
+	assert_int_equal(listen(l, 4), 0);
+	pid = fork();
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* clear of 3..5 first, so that none is overwritten before it is copied */
+		int a = fcntl(c[1], F_DUPFD, 20), b = fcntl(q[1], F_DUPFD, 20), e = fcntl(l, F_DUPFD, 20);
+		dup2(a, 3);
+		dup2(b, 4);
+		dup2(e, 5);
+		close_range(6, ~0U, 0);
+		execl(program, "creel-cell", (char *)NULL);
+		_exit(127);
+	}
+	close(c[1]);
+	close(q[1]);
+	close(l);
+	chan = c[0];
+	qmp = q[0];
+	fcntl(chan, F_SETFL, O_NONBLOCK);
+	guest = creel_mux_new(false, &ops, NULL);
+	opened_id = 0;
+	echo_len = 0;
+	was_reset = false;
+	engine = connect_engine();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(chan);
+	close(qmp);
+	if (engine >= 0)
+		close(engine);
+	creel_mux_free(guest);
+	return 0;
+}
+
+/* Let the guest's end run for @p ms. */
+static void guest_run(int ms)
+{
+	struct creel_err err = {0};
+	uint8_t buf[65536];
+	struct timespec a, b;
+
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	do {
+		const struct creel_buf *out = creel_mux_out(guest);
+		ssize_t n = out->len ? send(chan, out->data, out->len, MSG_NOSIGNAL) : 0;
+		if (n > 0)
+			creel_mux_sent(guest, (size_t)n);
+		struct pollfd p = {.fd = chan, .events = POLLIN};
+		if (poll(&p, 1, 5) > 0 && (n = read(chan, buf, sizeof(buf))) > 0)
+			assert_int_equal(creel_mux_feed(guest, buf, (size_t)n, &err), 0);
+		clock_gettime(CLOCK_MONOTONIC, &b);
+	} while ((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000 < ms);
+}
+
+static void guest_says(uint8_t type, uint8_t st, uint32_t a, const char *name)
+{
+	struct creel_ctl c = {.type = type, .state = st, .a = a};
+	uint8_t buf[CREEL_CTL_MAX];
+	struct creel_err err = {0};
+
+	(void)snprintf(c.name, sizeof(c.name), "%s", name);
+	assert_int_equal(creel_mux_control(guest, buf, creel_ctl_encode(&c, buf), &err), 0);
+}
+
+/* The next message of @p type, others passed over; false when none comes in two seconds. */
+static bool expect(uint8_t type, struct creel_cellmsg *ret)
+{
+	struct pollfd p = {.fd = engine, .events = POLLIN};
+	uint8_t buf[CREEL_CELLMSG_MAX];
+	struct creel_err err = {0};
+	int fds[1];
+	size_t n_fds = 0;
+
+	while (poll(&p, 1, 2000) > 0) {
+		ssize_t n = creel_fdpass_recv(engine, buf, sizeof(buf), fds, 1, &n_fds, &err);
+		if (n < 0)
+			return false;
+		assert_int_equal(creel_cellmsg_decode(buf, (size_t)n, ret, &err), 0);
+		if (ret->type == type)
+			return true;
+	}
+	return false;
+}
+
+static int open_stream(uint32_t id)
+{
+	struct creel_cellmsg m = {.type = CREEL_CELL_OPEN, .state = CREEL_MUX_TCP, .id = id};
+	uint8_t buf[CREEL_CELLMSG + 2];
+	struct creel_err err = {0};
+	int sv[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+	creel_cellmsg_encode(&m, buf);
+	memcpy(buf + CREEL_CELLMSG, "\x55\x49", 2);
+	assert_int_equal(creel_fdpass_send(engine, buf, sizeof(buf), &sv[1], 1, &err), 0);
+	close(sv[1]);
+	return sv[0];
+}
+
+static void a_stream_is_relayed_both_ways(void **state)
+{
+	struct creel_err err = {0};
+	struct creel_cellmsg m;
+	char buf[16] = "";
+	int fd = open_stream(7);
+
+	assert_true(expect(CREEL_CELL_HELLO, &m));
+	assert_int_equal(send(fd, "ping", 4, MSG_NOSIGNAL), 4);
+	guest_run(200);
+	assert_int_equal(echo_len, 4);
+	assert_memory_equal(echo, "ping", 4);
+	assert_int_equal(creel_mux_write(guest, opened_id, "pong", 4, &err), 4);
+	guest_run(200);
+	assert_int_equal(read(fd, buf, sizeof(buf)), 4);
+	assert_memory_equal(buf, "pong", 4);
+	/* half a close on each side, then the end is told, once */
+	shutdown(fd, SHUT_WR);
+	guest_run(100);
+	(void)creel_mux_eof(guest, opened_id, &err);
+	guest_run(100);
+	assert_int_equal(read(fd, buf, sizeof(buf)), 0);
+	assert_true(expect(CREEL_CELL_STREAM_END, &m));
+	assert_int_equal(m.id, 7);
+	assert_int_equal(m.state, 0);
+	close(fd);
+}
+
+static void the_cell_outlives_its_engine(void **state)
+{
+	struct creel_cellmsg m;
+	char c;
+
+	guest_says(CREEL_CTL_SERVICE, CREEL_SVC_READY, 0, "gateway");
+	guest_says(CREEL_CTL_READY, 0, 4711, "");
+	int fd = open_stream(1);
+	guest_run(200);
+	assert_true(expect(CREEL_CELL_READY, &m));
+	close(engine);
+	guest_run(200);
+	assert_true(was_reset);			 /* the guest's side of the stream is ended */
+	assert_int_equal(read(fd, &c, 1), 0);	 /* and the client's */
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	engine = connect_engine();
+	guest_run(100);
+	assert_true(expect(CREEL_CELL_SERVICE, &m));
+	assert_string_equal(m.name, "gateway");
+	assert_true(expect(CREEL_CELL_READY, &m));
+	assert_int_equal(m.a, 4711);
+	close(fd);
+	fd = open_stream(2);
+	was_reset = false;
+	opened_id = 0;
+	guest_run(200);
+	assert_int_not_equal(opened_id, 0);
+	close(fd);
+}
+
+static void garbage_breaks_only_the_channel(void **state)
+{
+	uint8_t junk[4096];
+	struct creel_cellmsg m;
+	char c;
+
+	guest_run(50);
+	int fd = open_stream(3);
+	guest_run(100);
+	memset(junk, 0xee, sizeof(junk));
+	assert_true(send(chan, junk, sizeof(junk), MSG_NOSIGNAL) > 0);
+	assert_true(expect(CREEL_CELL_STREAM_END, &m));
+	assert_int_equal(m.id, 3);
+	assert_true(expect(CREEL_CELL_BROKEN, &m));
+	assert_non_null(strstr(m.name, "control channel"));
+	assert_int_equal(read(fd, &c, 1), 0);
+	close(fd);
+	/* it still serves the engine: a new stream is refused, a kill goes through */
+	fd = open_stream(4);
+	assert_true(expect(CREEL_CELL_STREAM_END, &m));
+	assert_int_equal(m.state, 1);
+	close(fd);
+	struct creel_cellmsg k = {.type = CREEL_CELL_KILL};
+	uint8_t buf[CREEL_CELLMSG];
+	struct creel_err err = {0};
+	char line[256] = "";
+	creel_cellmsg_encode(&k, buf);
+	assert_int_equal(creel_fdpass_send(engine, buf, sizeof(buf), NULL, 0, &err), 0);
+	struct timespec ts = {.tv_nsec = 100 * 1000 * 1000};
+	nanosleep(&ts, NULL);
+	assert_true(recv(qmp, line, sizeof(line) - 1, MSG_DONTWAIT) > 0);
+	assert_non_null(strstr(line, "quit"));
+}
+
+static long rss_kb(void)
+{
+	char path[64], line[128];
+	long kb = -1;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	FILE *f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		(void)sscanf(line, "VmRSS: %ld", &kb);
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+static void a_client_that_does_not_read_costs_a_window(void **state)
+{
+	struct creel_err err = {0};
+	static uint8_t block[32768];
+	size_t sent = 0;
+	int fd = open_stream(5);
+
+	guest_run(100);
+	long before = rss_kb();
+	for (int i = 0; i < 400; i++) {
+		ssize_t n = creel_mux_write(guest, opened_id, block, sizeof(block), &err);
+		assert_true(n >= 0);
+		sent += (size_t)n;
+		guest_run(2);
+	}
+	/* a window here, and what the kernel's socket holds */
+	assert_true(sent < 2 * CREEL_MUX_WINDOW + (1 << 20));
+	assert_true(rss_kb() - before < 4096);
+	close(fd);
+}
+
+static void a_malformed_engine_is_dropped(void **state)
+{
+	char c;
+
+	guest_run(50);
+	assert_int_equal(send(engine, "x", 1, MSG_NOSIGNAL), 1);
+	struct pollfd p = {.fd = engine, .events = POLLIN};
+	ssize_t n = 1;
+	while (n > 0 && poll(&p, 1, 2000) > 0)
+		n = recv(engine, &c, 1, 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+}
+
+static void the_end_of_the_machine_is_told(void **state)
+{
+	struct creel_cellmsg m;
+	int ws = -1;
+
+	guest_run(50);
+	shutdown(qmp, SHUT_RDWR);
+	assert_true(expect(CREEL_CELL_GONE, &m));
+	for (int i = 0; i < 100 && waitpid(pid, &ws, WNOHANG) == 0; i++)
+		nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+	assert_true(WIFEXITED(ws) && WEXITSTATUS(ws) == 0);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_stream_is_relayed_both_ways),
+		T(the_cell_outlives_its_engine),
+		T(garbage_breaks_only_the_channel),
+		T(a_client_that_does_not_read_costs_a_window),
+		T(a_malformed_engine_is_dropped),
+		T(the_end_of_the_machine_is_told),
+	};
+	if (argc < 2)
+		return 2;
+	program = argv[1];
+	signal(SIGPIPE, SIG_IGN);
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
