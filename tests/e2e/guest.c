@@ -124,7 +124,7 @@ static const struct creel_mux_ops ops = {
 	.writable = on_writable,
 };
 
-static int initrd_make(const char *image, const struct creel_boot *boot)
+static void initrd_make(const char *image, const struct creel_boot *boot, char *ret_path, size_t size)
 {
 	struct creel_err err = {0};
 	struct creel_buf autoclean(creel_buf_fini) cfg, autoclean(creel_buf_fini) all;
@@ -146,9 +146,13 @@ static int initrd_make(const char *image, const struct creel_boot *boot)
 	assert_int_equal(creel_cpio_add(&c, "creel/boot.cfg", S_IFREG | 0600, cfg.data, cfg.len, &err),
 			 0);
 	assert_int_equal(creel_cpio_end(&c, &err), 0);
-	int fd = memfd_create("initrd", 0);
+	char name[] = "/tmp/creel-initrd.XXXXXX";
+	int fd = mkostemp(name, O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(fchmod(fd, 0444), 0); /* the jailed program has a user of its own */
 	assert_int_equal(write(fd, all.data, all.len), all.len);
-	return fd;
+	close(fd);
+	(void)snprintf(ret_path, size, "%s", name);
 }
 
 static unsigned tsc_khz(void)
@@ -169,29 +173,31 @@ void guest_start(struct guest *g, const struct creel_boot *boot, int volume_fd)
 	struct creel_err err = {0};
 	struct creel_vmm_argv autoclean(creel_vmm_argv_fini) argv;
 	int chan[2], qmp[2];
-	char path[512], kernel[600], initrd_path[64];
+	char path[512], kernel[600], initrd[64], initrd_bind[128];
+	const char *words[200];
+	size_t n = 0;
 
 	assert_non_null(image);
 	int weak = g->weak_root;
 	*g = (struct guest){.started_ms = guest_now_ms(), .volume = volume_fd};
 	(void)snprintf(path, sizeof(path), "%s/root.erofs", image);
-	(void)snprintf(kernel, sizeof(kernel), "%s/vmlinuz", image);
+	(void)snprintf(kernel, sizeof(kernel), "%s/vmlinuz:/kernel", image);
 	int root = weak > 0 ? dup(weak) : open(path, O_RDONLY);
-	int initrd = initrd_make(image, boot);
+	initrd_make(image, boot, initrd, sizeof(initrd));
+	(void)snprintf(initrd_bind, sizeof(initrd_bind), "%s:/initrd", initrd);
 	const char *log = getenv("CREEL_TEST_CONSOLE");
 	int console = open(log ? log : "/dev/null", O_WRONLY | O_CREAT | O_APPEND, 0600);
 	assert_true(root >= 0 && console >= 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, chan), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, qmp), 0);
-	(void)snprintf(initrd_path, sizeof(initrd_path), "/proc/self/fd/%d", initrd);
 	struct creel_vmm_spec spec = {
 		.name = boot->cell,
 		.cpus = 1,
 		.memory_mib = 256,
 		.accel = CREEL_ACCEL_TCG,
 		.tsc_khz = tsc_khz(),
-		.kernel = kernel,
-		.initrd = initrd_path,
+		.kernel = "/kernel",
+		.initrd = "/initrd",
 		.control_fd = chan[1],
 		.qmp_fd = qmp[1],
 		.console_fd = console,
@@ -204,19 +210,36 @@ void guest_start(struct guest *g, const struct creel_boot *boot, int volume_fd)
 	creel_vmm_argv_init(&argv);
 	if (creel_vmm_qemu.argv(&spec, &argv, &err) < 0)
 		fail_msg("%s", err.msg);
+	/* in the jail, as a cell's machine always is; descriptors are low, so 30 is above them all */
+	static const char *const jailed[] = {
+		"--uid", "847301", "--gid", "847301", "--last-fd", "30", "--devices",
+		"--bind-exec", "/lib", "--bind-exec", "/lib64", "--bind-exec", "/usr/lib",
+		"--bind-exec", "/usr/bin/qemu-system-x86_64", "--bind", "/usr/share/qemu",
+		"--bind", "/usr/share/seabios",
+	};
+	words[n++] = getenv("CREEL_TEST_JAIL");
+	assert_non_null(words[0]);
+	for (size_t i = 0; i < ELEMENTSOF(jailed); i++)
+		words[n++] = jailed[i];
+	static const char program[] = "/usr/bin/qemu-system-x86_64";
+	const char *more[] = {"--bind", kernel, "--bind", initrd_bind, "--", program};
+	for (size_t i = 0; i < ELEMENTSOF(more); i++)
+		words[n++] = more[i];
+	for (size_t i = 1; i <= argv.n; i++) /* the NULL too */
+		words[n++] = argv.words[i];
 	g->pid = fork();
 	if (g->pid == 0) {
 		fcntl(chan[0], F_SETFD, FD_CLOEXEC);
 		fcntl(qmp[0], F_SETFD, FD_CLOEXEC);
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves no guest */
-		execvp(argv.words[0], (char **)argv.words);
+		execv(words[0], (char **)words);
 		_exit(127);
 	}
 	close(chan[1]);
 	close(qmp[1]);
 	close(root);
-	close(initrd);
 	close(console);
+	(void)snprintf(g->initrd, sizeof(g->initrd), "%s", initrd);
 	g->chan = chan[0];
 	g->qmp = qmp[0];
 	fcntl(g->chan, F_SETFL, O_NONBLOCK);
@@ -348,6 +371,7 @@ void guest_kill(struct guest *g)
 		waitpid(g->pid, NULL, 0);
 	}
 	g->pid = 0;
+	(void)unlink(g->initrd);
 	for (size_t i = 0; i < CREEL_MUX_STREAMS; i++)
 		if (g->streams[i])
 			guest_stream_free(g, g->streams[i]);

@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 /*
- * A real guest for tests: QEMU with the image in the folder $CREEL_TEST_IMAGE, and the host's end of
+ * A real guest for tests: QEMU, jailed by $CREEL_TEST_JAIL, with the image in the folder $CREEL_TEST_IMAGE, and the host's end of
  * its control channel, in one process without creeld.
  */
 struct guest_stream {
@@ -28,6 +28,7 @@ struct guest {
 	uint32_t used_kb;
 	uint64_t started_ms, ready_ms;
 	char notes[1024], services[2048];
+	char initrd[64];
 	int weak_root; /* before guest_start(): a writable descriptor as the root disk, 0 for none */
 	struct guest_stream *streams[CREEL_MUX_STREAMS];
 };
