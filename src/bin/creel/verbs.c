@@ -10,5 +10,15 @@ const struct creel_verb creel_verbs[] = {
 		.help = "examples:\n  creel build base\n  creel --json build base | jq -r .dir\n",
 		.run = cmd_build,
 	},
+	{
+		.name = "verify",
+		.args = "[--key FILE] [--head SEQ:HASH] [DIR]",
+		.summary = "prove that a record is whole, or name its first bad line",
+		.help = "  --key FILE       the public key (64 hexadecimal digits); else DIR/key.pub\n"
+			"  --head SEQ:HASH  a head that was noted elsewhere\n\n"
+			"exit status 3 when the record is broken\n\n"
+			"examples:\n  creel verify\n  creel verify --key backup.pub /mnt/copy/record\n",
+		.run = cmd_verify,
+	},
 	{0},
 };

@@ -1,0 +1,44 @@
+#include "wire/event.h"
+#include <assert.h>
+#include <string.h>
+
+const struct creel_event_kind_row creel_event_kinds[] = {
+	[CREEL_EV_CREELD_START] = {"creeld.start", false, true, "creeld has started"},
+	[CREEL_EV_CREELD_STOP] = {"creeld.stop", false, true, "creeld stops"},
+	[CREEL_EV_CELL_START] = {"cell.start", false, true, "a cell's machine is started"},
+	[CREEL_EV_CELL_READY] = {"cell.ready", true, false, "every service of a cell is ready"},
+	[CREEL_EV_CELL_EXIT] = {"cell.exit", false, false, "a cell's machine has ended"},
+	[CREEL_EV_CELL_KILL] = {"cell.kill", false, true, "a cell was ended without its consent"},
+	[CREEL_EV_SERVICE_START] = {"service.start", true, false, "a service was started"},
+	[CREEL_EV_SERVICE_READY] = {"service.ready", true, false, "a service's probe was answered"},
+	[CREEL_EV_SERVICE_EXIT] = {"service.exit", true, false, "a service has ended"},
+	[CREEL_EV_EXEC_START] = {"exec.start", false, true, "a command is run in a cell"},
+	[CREEL_EV_EXEC_END] = {"exec.end", false, false, "that command has ended"},
+	[CREEL_EV_SECRET_SET] = {"secret.set", false, true, "a secret was stored"},
+	[CREEL_EV_SECRET_STAGE] = {"secret.stage", false, true, "a secret was put before a cell"},
+	[CREEL_EV_IMAGE_BUILD] = {"image.build", false, false, "an image was built"},
+	[CREEL_EV_FILE_RESTORE] = {"file.restore", true, false, "a declared file was put back"},
+	[CREEL_EV_POLICY_CHANGE] = {"policy.change", false, true, "what a cell may do was changed"},
+	[CREEL_EV_RECORD_OVERRUN] = {"record.overrun", false, true, "events were lost, and how many"},
+	[CREEL_EV_RECORD_FOLD] = {"record.fold", false, true, "events over a cell's budget, counted"},
+	[CREEL_EV_RECORD_REPAIR] = {"record.repair", false, true, "a torn last line was cut off"},
+};
+static_assert(sizeof(creel_event_kinds) / sizeof(creel_event_kinds[0]) == CREEL_EV_KINDS,
+	      "a row for each kind");
+
+bool creel_event_str(struct creel_event *e, const char *key, const char *s)
+{
+	if (e->n_fields == CREEL_EVENT_FIELDS)
+		return false;
+	e->fields[e->n_fields++] =
+		(struct creel_event_field){.key = key, .s = s, .len = strlen(s)};
+	return true;
+}
+
+bool creel_event_num(struct creel_event *e, const char *key, int64_t n)
+{
+	if (e->n_fields == CREEL_EVENT_FIELDS)
+		return false;
+	e->fields[e->n_fields++] = (struct creel_event_field){.key = key, .n = n};
+	return true;
+}
