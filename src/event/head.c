@@ -35,7 +35,7 @@ static ssize_t file_read(int dirfd, const char *name, void *buf, size_t size, st
 
 int creel_head_key_open(int dirfd, struct creel_head_key *ret, struct creel_err *err)
 {
-	struct creel_head_key key;
+	struct creel_head_key key = {0};
 	uint8_t pub[32];
 	char hex[66];
 

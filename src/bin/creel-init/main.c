@@ -244,7 +244,7 @@ static void power_off(void)
 	reboot(RB_AUTOBOOT); /* the VMM does not start it again: that is its power-off */
 }
 
-static void fatal(const struct creel_err *err)
+_Noreturn static void fatal(const struct creel_err *err)
 {
 	say("fatal: %s", err->msg);
 	chan_control(CREEL_CTL_NOTE, 0, 1, err->msg);
