@@ -277,7 +277,9 @@ int main(void)
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 
 	struct creel_boot *boot = boot_read(&err);
-	if (!boot || boot_root(&err) < 0)
+	if (!boot)
+		fatal(&err);
+	if (boot_root(&err) < 0)
 		fatal(&err);
 	in.boot = boot;
 	(void)!sethostname(boot->cell, strlen(boot->cell));
