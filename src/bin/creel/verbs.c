@@ -20,5 +20,13 @@ const struct creel_verb creel_verbs[] = {
 			"examples:\n  creel verify\n  creel verify --key backup.pub /mnt/copy/record\n",
 		.run = cmd_verify,
 	},
+	{
+		.name = "doctor",
+		.args = "",
+		.summary = "say what this host can do, and what to do about each no",
+		.help = "exit status 3 when something is missing that creel cannot do without\n\n"
+			"examples:\n  creel doctor\n  creel --json doctor | jq -r 'select(.verdict == \"no\")'\n",
+		.run = cmd_doctor,
+	},
 	{0},
 };
