@@ -1,0 +1,237 @@
+#include "base/cleanup.h"
+#include "config/keys.h"
+#include "config/recipe.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void creel_config_fini(struct creel_config *c)
+{
+	if (c)
+		creel_arena_free(c->arena);
+	if (c)
+		*c = (struct creel_config){0};
+}
+void creel_recipe_fini(struct creel_recipe *r)
+{
+	if (r)
+		creel_arena_free(r->arena);
+	if (r)
+		*r = (struct creel_recipe){0};
+}
+
+bool creel_recipe_is_path(const char *recipe)
+{
+	return strchr(recipe, '/') != NULL;
+}
+
+const struct creel_cell_cfg *creel_config_cell(const struct creel_config *c, const char *name)
+{
+	for (size_t i = 0; i < c->cells.n; i++)
+		if (strcmp(c->cells.v[i].name.s, name) == 0)
+			return &c->cells.v[i];
+	return NULL;
+}
+
+bool creel_config_needs_trust(const struct creel_config *c)
+{
+	if (c->notify.pos.line)
+		return true;
+	for (size_t i = 0; i < c->cells.n; i++)
+		for (size_t j = 0; j < c->cells.v[i].secrets.n; j++)
+			if (c->cells.v[i].secrets.v[j].env.s ||
+			    c->cells.v[i].secrets.v[j].command.n)
+				return true;
+	return false;
+}
+
+static void check_recipe_name(struct walk *w, const struct creel_cell_cfg *cell, int dirfd)
+{
+	struct stat st;
+	const char *s = cell->recipe.s;
+	size_t n = 0;
+
+	if (!s)
+		return;
+	if (creel_recipe_is_path(s)) {
+		if (dirfd >= 0 && (fstatat(dirfd, s, &st, 0) < 0 || !S_ISREG(st.st_mode)))
+			creel_walk_error(w, cell->recipe.pos, "no recipe file at `%.200s`", s);
+		return;
+	}
+	for (; creel_recipe_builtin[n]; n++)
+		if (strcmp(creel_recipe_builtin[n], s) == 0)
+			return;
+	const char *near = creel_closest(s, creel_recipe_builtin, n);
+	creel_walk_error(w, cell->recipe.pos, "unknown recipe `%s`; %s%s%s", s,
+			 near ? "did you mean `" : "it is base, openclaw, gog or a path with a `/`",
+			 near ? near : "", near ? "`?" : "");
+}
+
+static void check_cell(struct walk *w, const struct creel_config *c, size_t at, int dirfd)
+{
+	const struct creel_cell_cfg *cell = &c->cells.v[at];
+
+	check_recipe_name(w, cell, dirfd);
+	for (size_t i = 0; i < cell->secrets.n; i++) {
+		const struct creel_secret_cfg *s = &cell->secrets.v[i];
+		int sources = (s->generate.v != 0) + (s->env.s != NULL) + (s->pair.s != NULL) +
+			      (s->command.pos.line != 0) + (s->file.s != NULL);
+		if (sources > 1)
+			creel_walk_error(w, s->name.pos,
+					 "secret `%s` has %d sources; keep one of generate, env, "
+					 "pair, command, file",
+					 s->name.s, sources);
+		if (s->pair.s && !creel_config_cell(c, s->pair.s))
+			creel_walk_error(w, s->pair.pos, "no cell `%s` in this file", s->pair.s);
+	}
+	for (size_t i = 0; i < cell->reach.n; i++)
+		if (cell->reach.v[i].cell.s && !creel_config_cell(c, cell->reach.v[i].cell.s))
+			creel_walk_error(w, cell->reach.v[i].cell.pos, "no cell `%s` in this file",
+					 cell->reach.v[i].cell.s);
+	for (size_t i = 0; i < cell->gate.clients.n; i++)
+		if (!creel_config_cell(c, cell->gate.clients.v[i].s))
+			creel_walk_error(w, cell->gate.clients.v[i].pos, "no cell `%s` in this file",
+					 cell->gate.clients.v[i].s);
+	for (size_t i = 0; i < cell->publish.n; i++)
+		for (size_t d = 0; d <= at; d++)
+			for (size_t j = 0; j < (d == at ? i : c->cells.v[d].publish.n); j++) {
+				const struct creel_publish *a = &cell->publish.v[i],
+							   *b = &c->cells.v[d].publish.v[j];
+				if (a->host == b->host && strcmp(a->address, b->address) == 0)
+					creel_walk_error(w, a->text.pos,
+							 "port %u of %s is published already on "
+							 "line %u; take another",
+							 a->host, a->address, b->text.pos.line);
+			}
+}
+
+/* Tree to struct; the arena is the caller's on success. */
+static int load(const void *data, size_t len, const char *name, const struct key *keys, void *out,
+		struct creel_arena *arena, struct creel_diags *diags, struct creel_err *err)
+{
+	struct walk w = {arena, name, diags};
+	size_t before = diags->errors;
+	struct creel_node *root = creel_node_parse(arena, data, len, name, diags);
+
+	if (root && root->kind != NODE_MAP)
+		creel_walk_error(&w, root->pos, "the file is not a mapping; it begins `version: 1`");
+	else if (root)
+		creel_walk_map(&w, root, keys, out, root->pos);
+	if (arena->failed || diags->nomem)
+		return creel_err_nomem(err);
+	if (diags->errors > before)
+		return creel_err_set(err, CREEL_E_CONFIG, 0, "%s is not right", name);
+	return root ? 0 : creel_err_set(err, CREEL_E_CONFIG, 0, "%s is not right", name);
+}
+
+int creel_config_load(const void *data, size_t len, const char *name, int dirfd,
+		      struct creel_config *ret_config, struct creel_diags *diags,
+		      struct creel_err *err)
+{
+	struct creel_arena *arena = creel_arena_new();
+	size_t before = diags->errors;
+
+	if (!arena)
+		return creel_err_nomem(err);
+	struct creel_config autoclean(creel_config_fini) c = {.arena = arena};
+	struct walk w = {arena, name, diags};
+	int r = load(data, len, name, creel_config_keys, &c, arena, diags, err);
+	if (r == CREEL_E_NOMEM)
+		return r;
+	for (size_t i = 0; i < c.cells.n; i++)
+		check_cell(&w, &c, i, dirfd);
+	creel_diags_sort(diags);
+	c.file = creel_arena_strndup(arena, name, strlen(name));
+	if (arena->failed || diags->nomem)
+		return creel_err_nomem(err);
+	if (r < 0 || diags->errors > before)
+		return creel_err_set(err, CREEL_E_CONFIG, 0, "%s is not right", name);
+	crypto_generichash(c.hash, sizeof(c.hash), data, len, NULL, 0);
+	*ret_config = c;
+	c.arena = NULL;
+	return 0;
+}
+
+int creel_recipe_load(const void *data, size_t len, const char *name, int dirfd,
+		      struct creel_recipe *ret_recipe, struct creel_diags *diags,
+		      struct creel_err *err)
+{
+	struct creel_arena *arena = creel_arena_new();
+
+	if (!arena)
+		return creel_err_nomem(err);
+	struct creel_recipe autoclean(creel_recipe_fini) c = {.arena = arena};
+	int r = load(data, len, name, creel_recipe_keys, &c, arena, diags, err);
+	creel_diags_sort(diags);
+	if (r < 0)
+		return r;
+	if (!(c.file = creel_arena_strndup(arena, name, strlen(name))))
+		return creel_err_nomem(err);
+	crypto_generichash(c.hash, sizeof(c.hash), data, len, NULL, 0);
+	*ret_recipe = c;
+	c.arena = NULL;
+	return 0;
+}
+
+/* One octet over the bound is read, so that the parser says that it is too long. */
+static int slurp(int dirfd, const char *path, struct creel_buf *out, int *ret_dirfd,
+		 struct creel_err *err)
+{
+	char dir[1024] = ".";
+	const char *slash = strrchr(path, '/');
+	bool in = strcmp(path, "-") == 0;
+	autofd int fd = in ? dup(0) : openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
+	if (slash && (size_t)(slash - path) + 2 > sizeof(dir))
+		return creel_err_set(err, CREEL_E_TOOBIG, 0, "path of %s", path);
+	if (slash)
+		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1, path);
+	while (out->len < out->max) {
+		if (creel_buf_reserve(out, MIN(out->max - out->len, (size_t)65536), err) < 0)
+			return err->code;
+		ssize_t n = read(fd, out->data + out->len, MIN(out->max - out->len, (size_t)65536));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return creel_err_set(err, CREEL_E_OS, errno, "read %s", path);
+		if (n == 0)
+			break;
+		out->len += (size_t)n;
+	}
+	*ret_dirfd = openat(dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *ret_dirfd < 0 ? creel_err_set(err, CREEL_E_OS, errno, "open folder %s", dir) : 0;
+}
+
+int creel_config_load_file(const char *path, struct creel_config *ret_config, int *ret_dirfd,
+			   struct creel_diags *diags, struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_buf_fini) b;
+	autofd int dir = -1;
+
+	creel_buf_init(&b, CREEL_YAML_MAX_OCTETS + 1);
+	int r = slurp(AT_FDCWD, path, &b, &dir, err);
+	if (r == 0)
+		r = creel_config_load(creel_buf_str(&b), b.len, path, dir, ret_config, diags, err);
+	if (r == 0 && ret_dirfd)
+		*ret_dirfd = steal_fd(&dir);
+	return r;
+}
+
+int creel_recipe_load_file(int dirfd, const char *path, struct creel_recipe *ret_recipe,
+			   int *ret_dirfd, struct creel_diags *diags, struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_buf_fini) b;
+	autofd int dir = -1;
+
+	creel_buf_init(&b, CREEL_YAML_MAX_OCTETS + 1);
+	int r = slurp(dirfd, path, &b, &dir, err);
+	if (r == 0)
+		r = creel_recipe_load(creel_buf_str(&b), b.len, path, dir, ret_recipe, diags, err);
+	if (r == 0 && ret_dirfd)
+		*ret_dirfd = steal_fd(&dir);
+	return r;
+}
