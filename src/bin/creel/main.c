@@ -168,22 +168,20 @@ int main(int argc, char **argv)
 
 	if (r == 0 && version) {
 		puts("creel " CREEL_VERSION);
-		return 0;
-	}
-	if (r == 0 && (help || argc < 2)) {
-		usage(help ? stdout : stderr);
-		return help ? 0 : 2;
-	}
-	if (r == 0) {
+	} else if (r == 0 && help) {
+		usage(stdout);
+	} else if (r == 0 && argc < 2) {
+		usage(stderr);
+		return 2;
+	} else if (r == 0) {
 		verb = verb_find(argv[1], &err);
-		r = verb ? 0 : CREEL_E_USAGE;
+		if (!verb)
+			r = CREEL_E_USAGE;
+		else if (wants_help(argc - 1, argv + 1))
+			creel_verb_help(verb);
+		else
+			r = verb->run(&cli, argc - 1, argv + 1, &err);
 	}
-	if (r == 0 && wants_help(argc - 1, argv + 1)) {
-		creel_verb_help(verb);
-		return 0;
-	}
-	if (r == 0)
-		r = verb->run(&cli, argc - 1, argv + 1, &err);
 	if (r >= 0) {
 		int closed = stdout_close(&err);
 		if (closed < 0)

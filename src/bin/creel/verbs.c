@@ -4,6 +4,14 @@
 /* Kept in the order in which `creel --help` shows them. */
 const struct creel_verb creel_verbs[] = {
 	{
+		.name = "plan",
+		.args = "",
+		.summary = "check creel.yaml, and say what its cells are and what is not enforced yet",
+		.help = "errors are FILE:LINE:COLUMN: what is wrong, all of them at once; exit status 2\n\n"
+			"examples:\n  creel plan\n  creel -f examples/openclaw.yaml --json plan\n",
+		.run = cmd_plan,
+	},
+	{
 		.name = "build",
 		.args = "[RECIPE]",
 		.summary = "build the image of a recipe, or find it in the cache",
