@@ -491,7 +491,7 @@ static void unknown(struct walk *w, const struct creel_node *key, const struct k
 	const char *names[32] = {NULL};
 	size_t n = 0;
 
-	for (; keys[n].name && n < ELEMENTSOF(names); n++)
+	for (; n < ELEMENTSOF(names) && keys[n].name; n++)
 		names[n] = keys[n].name;
 	const char *near = creel_closest(key->text, names, n);
 	char all[300] = "";
