@@ -5,7 +5,7 @@
 
 /*
  * creel.yaml as plain structs (creel.yaml(5)). Loading checks all that the file alone can tell;
- * creel_config_check_recipe() checks a cell against its recipe.
+ * A cell is not checked against its recipe yet.
  */
 enum creel_egress_mode {
 	CREEL_EGRESS_NONE,
@@ -21,12 +21,12 @@ enum creel_generate {
 
 struct creel_network_cfg {
 	struct creel_pos pos;
-	struct creel_cidr subnet;    /* IPv4, /8 to /29 */
+	struct creel_cidr subnet;    /* its family and size are not checked yet */
 	struct creel_strs upstreams; /* addresses, or the one word `recursive` */
 };
 
 struct creel_volume_cfg {
-	struct creel_str name; /* serial v-NAME: at most 18 characters */
+	struct creel_str name; /* serial v-NAME; its length is not checked yet */
 	struct creel_num size; /* octets */
 	struct creel_str at;   /* absolute, normal */
 };
@@ -173,6 +173,3 @@ extern const char *const creel_recipe_builtin[];
 
 /** Does the file hold keys that act on the host and need trust (notify, secret command, env)? */
 bool creel_config_needs_trust(const struct creel_config *c);
-
-/** JSON Schema (draft 2020-12) of creel.yaml, the caller's; NULL when out of memory. */
-json_t *creel_config_schema(void);

@@ -90,5 +90,3 @@ int creel_parse_size(const char *s, int64_t *ret);
 int creel_parse_duration(const char *s, int64_t *ret_ms);
 int creel_parse_cidr(const char *s, struct creel_cidr *ret, bool *ret_hostbits);
 int creel_parse_publish(const char *s, struct creel_publish *ret);
-
-json_t *creel_keys_schema(const struct key *keys);

@@ -90,7 +90,7 @@ struct creel_recipe {
 		struct creel_pos pos;
 	} files;
 	struct {
-		struct creel_service_cfg *v; /* in file order; `after` has no cycle */
+		struct creel_service_cfg *v; /* in file order; `after` is not checked yet */
 		size_t n;
 		struct creel_pos pos;
 	} services;
@@ -118,15 +118,3 @@ int creel_recipe_load(const void *data, size_t len, const char *name, int dirfd,
  */
 int creel_recipe_load_file(int dirfd, const char *path, struct creel_recipe *ret_recipe,
 			   int *ret_dirfd, struct creel_diags *diags, struct creel_err *err);
-
-/**
- * Does the recipe fit the cell: settings against the recipe's schema, paths under /persist that
- * need a volume. Appends to @p diags, positions in creel.yaml.
- * @return 0, CREEL_E_CONFIG, CREEL_E_NOMEM
- */
-int creel_config_check_recipe(const struct creel_config *c, const struct creel_cell_cfg *cell,
-			      const struct creel_recipe *recipe, struct creel_diags *diags,
-			      struct creel_err *err);
-
-/** JSON Schema of a recipe, the caller's; NULL when out of memory. */
-json_t *creel_recipe_schema(void);
