@@ -6,3 +6,4 @@ int cmd_build(struct creel_cli *cli, int argc, char **argv, struct creel_err *er
 int cmd_verify(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_doctor(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_plan(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_policy(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);

@@ -12,6 +12,16 @@ const struct creel_verb creel_verbs[] = {
 		.run = cmd_plan,
 	},
 	{
+		.name = "policy",
+		.args = "test [-f FILE] CELL NAME[:PORT]|ADDR:PORT[/udp]",
+		.summary = "say what a cell's policy answers, and which line of the file decides",
+		.help = "from the file alone, by the code that decides at run time; a name without a port\n"
+			"means 443. exit status 0: allowed; 3: asked or denied\n\n"
+			"examples:\n  creel policy test openclaw discord.com\n"
+			"  creel policy test -f examples/openclaw.yaml openclaw gog.creel:22 --json\n",
+		.run = cmd_policy,
+	},
+	{
 		.name = "build",
 		.args = "[RECIPE]",
 		.summary = "build the image of a recipe, or find it in the cache",
