@@ -141,10 +141,15 @@ static bool ok_resolver(const char *s)
 {
 	return !strcmp(s, "recursive") || is_ip(s);
 }
+/* words, then conditions NAME:VALUE; src/policy reads the meaning */
 static bool ok_verb(const char *s)
 {
-	return all_of(s, LOWER DIGIT "-_ ") && s[0] != ' ' && s[0] != '-' &&
-	       s[strlen(s) - 1] != ' ' && !strstr(s, "  ") && !strstr(s, " -");
+	const char *colon = strchr(s, ':');
+	size_t words = colon ? (size_t)(colon - s) : strlen(s);
+
+	return strspn(s, LOWER DIGIT "-_ ") >= words && s[0] != ' ' && s[0] != '-' && s[0] != ':' &&
+	       s[strlen(s) - 1] != ' ' && !strstr(s, "  ") && !strstr(s, " -") &&
+	       !strpbrk(s, "\t\r\n") && (!colon || memchr(s, ' ', words));
 }
 static bool ok_package(const char *s)
 {
@@ -191,8 +196,9 @@ static const struct texttype texts[] = {
 	[K_EGRESS] = {"NAME, *.NAME, NAME:PORT, NAME:PORT/raw, NAME:PORT/udp or CIDR:PORT[/udp]",
 		      "^[^ ]+$", ok_egress},
 	[K_RESOLVER] = {"an IP address, or `recursive`", "^[^ ]+$", ok_resolver},
-	[K_VERB] = {"a verb: small words one blank apart, such as `gmail send`",
-		    "^[a-z0-9_][a-z0-9_-]*( [a-z0-9_][a-z0-9_-]*)*$", ok_verb},
+	[K_VERB] = {"a verb: small words one blank apart, such as `gmail send`, then conditions "
+		    "such as `who:*@example.org`",
+		    "^[a-z0-9_][a-z0-9_-]*( [a-z0-9_][a-z0-9_-]*)*( [a-z0-9_-]+:[^ ]+)*$", ok_verb},
 	[K_PACKAGE] = {"a Debian package, such as curl", "^[A-Za-z0-9][A-Za-z0-9+.:=~_-]*$",
 		       ok_package},
 	[K_NPM] = {"an npm package, such as node@24.21.0", "^[@A-Za-z0-9][A-Za-z0-9@/._+-]*$",

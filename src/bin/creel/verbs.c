@@ -13,12 +13,14 @@ const struct creel_verb creel_verbs[] = {
 	},
 	{
 		.name = "policy",
-		.args = "test [-f FILE] CELL NAME[:PORT]|ADDR:PORT[/udp]",
+		.args = "test [-f FILE] CELL NAME[:PORT]|ADDR:PORT[/udp]|--command STRING",
 		.summary = "say what a cell's policy answers, and which line of the file decides",
 		.help = "from the file alone, by the code that decides at run time; a name without a port\n"
-			"means 443. exit status 0: allowed; 3: asked or denied\n\n"
+			"means 443. with --command: what the cell's gate says of that command line; nothing\n"
+			"is run. exit status 0: allowed; 3: asked or denied\n\n"
 			"examples:\n  creel policy test openclaw discord.com\n"
-			"  creel policy test -f examples/openclaw.yaml openclaw gog.creel:22 --json\n",
+			"  creel policy test -f examples/openclaw.yaml openclaw gog.creel:22 --json\n"
+			"  creel policy test gog --command \"gog gmail search 'from:boss'\"\n",
 		.run = cmd_policy,
 	},
 	{

@@ -1,0 +1,66 @@
+#pragma once
+#include "base/buf.h"
+#include "policy/argv.h"
+#include "policy/egress.h"
+#include "policy/verbs.h"
+
+/*
+ * What others may ask of a cell's tool: an argv is understood by the tool's verb table and matched
+ * against the rules of `gate:`. Anything not understood whole is denied. Decides, never acts; the
+ * same code in creel-gate and in `creel policy test --command`.
+ *
+ * A rule is a verb's words ("gmail send"), and may add conditions that the call must meet as well:
+ *   who:PATTERN[,PATTERN]  every address in every flag that names people is *@DOMAIN or USER@DOMAIN,
+ *                          there is one at least, and no flag adds people who are not named
+ *   FLAG:VALUE[,VALUE]     the flag is given, and each time with one of these values
+ *   argN:VALUE[,VALUE]     the N-th positional argument, from 1, is one of these
+ * A rule of deny may name a group ("gmail settings") and has no conditions. deny beats all; a rule
+ * with conditions that are met beats one without; then ask beats allow.
+ */
+struct creel_gate_rule {
+	const struct creel_tool_verb *verb; /* of the table */
+	enum creel_decision decision;
+	const char *conditions; /* the text behind the verb, NULL: none */
+	struct creel_rule_text text;
+};
+
+struct creel_gate {
+	struct creel_verbs table;
+	struct creel_gate_rule *rules;
+	size_t n_rules;
+};
+
+void creel_gate_fini(struct creel_gate *g);
+CREEL_DEFINE_CLEANUP(struct creel_gate, creel_gate_fini)
+
+struct creel_gate_spec {
+	const struct creel_rule_text *rule[3]; /* by enum creel_decision; borrowed */
+	size_t n[3];
+};
+
+/**
+ * @param table    moved into the gate on success; the caller's own otherwise
+ * @param ret_bad  the rule that @p err speaks of
+ * @return 0; CREEL_E_INVALID (no such verb, a group that is allowed, a bad condition), CREEL_E_NOMEM
+ */
+int creel_gate_init(struct creel_gate *g, struct creel_verbs *table,
+		    const struct creel_gate_spec *spec, struct creel_rule_text *ret_bad,
+		    struct creel_err *err);
+
+struct creel_gate_answer {
+	enum creel_decision decision;
+	const char *verb; /* its path in the table, NULL: not understood */
+	const char *rule; /* the rule as written, or "default: deny" */
+	uint32_t line;	  /* of the rule; 0: none */
+	bool json;	  /* the call asked for JSON: its refusal is JSON too */
+	char why[240];	  /* words; may hold foreign text */
+};
+
+/**
+ * @param argv  argv[0] is the program, by its plain name
+ */
+void creel_gate_decide(const struct creel_gate *g, const struct creel_argv *argv,
+		       struct creel_gate_answer *ret);
+
+/** Is @p text a rule's form (words, then conditions)? What it names is not looked up. */
+bool creel_gate_rule_ok(const char *text);

@@ -1,0 +1,30 @@
+#pragma once
+#include "policy/gate.h"
+
+/*
+ * What creel-gate is started with: a text file that the host writes into the tool's cell, where
+ * only root writes it. One `WORD VALUE` a line, in any order, # begins a comment line:
+ *
+ *   program gog                 the tool's name: the verb table is the built-in one
+ *   exec /usr/local/bin/gog     what is run
+ *   home /persist/gog           its working directory and HOME
+ *   log /var/log/creel-gate     one line a call is appended
+ *   env NAME=VALUE              its environment, besides PATH, HOME and LANG; any number
+ *   allow|ask|deny RULE         any number
+ */
+#define CREEL_GATECONF_MAX (1 << 20)
+
+struct creel_gateconf {
+	char *text; /* owns the strings below */
+	const char *program, *exec, *home, *log;
+	const char **env; /* ended by NULL */
+	size_t n_env;
+	struct creel_gate gate;
+};
+
+void creel_gateconf_fini(struct creel_gateconf *c);
+CREEL_DEFINE_CLEANUP(struct creel_gateconf, creel_gateconf_fini)
+
+/** @return 0, CREEL_E_SYNTAX, CREEL_E_INVALID, CREEL_E_NOTFOUND, CREEL_E_TOOBIG, CREEL_E_NOMEM */
+int creel_gateconf_parse(const char *text, size_t len, struct creel_gateconf *ret_conf,
+			 struct creel_err *err);
