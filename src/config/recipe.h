@@ -1,15 +1,10 @@
 #pragma once
 #include "config/config.h"
+#include "wire/bootcfg.h"
 
 /*
  * A recipe: all that an image holds, as plain structs (creel.yaml(5), RECIPES).
  */
-enum creel_restart {
-	CREEL_RESTART_NEVER,
-	CREEL_RESTART_ON_FAILURE,
-	CREEL_RESTART_ALWAYS,
-};
-
 struct creel_debian_cfg {
 	struct creel_pos pos;	/* line 0: no Debian packages asked for */
 	struct creel_str suite; /* "bookworm" by default */
@@ -61,7 +56,7 @@ struct creel_service_cfg {
 	struct creel_pairs environment;
 	struct creel_str environment_file; /* may be absent in the guest */
 	struct creel_ready_cfg ready;
-	struct creel_num restart; /* enum creel_restart */
+	struct creel_num restart; /* enum creel_boot_restart */
 	struct creel_strs after;
 	struct creel_num stop_timeout; /* ms */
 };

@@ -6,14 +6,15 @@
 /*
  * creel-cell stands between one guest and the engine. It alone parses what this guest writes, so it
  * is jailed and holds nothing but the guest's channel, the machine's QMP socket and the engine's
- * socket. engine.c speaks with the engine, relay.c moves a stream's octets, qmp.c asks the machine.
+ * socket. engine.c speaks with the engine, relay.c moves a stream's octets, qmp.c asks the machine, console.c listens to
+ * what its kernel prints.
  */
 enum { CELL_SERVICES = 64 };
 
 struct cell {
 	struct event_base *base;
 	struct creel_mux *mux; /* NULL once the guest broke the protocol */
-	int chan, qmp, listener, engine;
+	int chan, qmp, listener, console, engine;
 	struct event *chan_read, *chan_write, *qmp_read, *accept, *engine_read;
 	bool hello, ready, bye, broken, gone;
 	uint32_t memory_kb;
@@ -36,6 +37,11 @@ extern const struct creel_mux_ops relay_ops;
 /** Takes the descriptor. */
 void relay_open(uint32_t id, uint8_t kind, const uint8_t *spec, size_t len, int fd);
 void relay_end_all(const char *why);
+
+/* console.c: the guest's serial console */
+int console_start(struct creel_err *err);
+/** Tell the engine the last lines: what a machine that ended without a word had to say. */
+void console_tell(void);
 
 /* qmp.c */
 int qmp_start(struct creel_err *err);

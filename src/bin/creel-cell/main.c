@@ -11,9 +11,10 @@
 #include <unistd.h>
 
 /* What creel-jail leaves open for us, in this order. */
-enum { FD_CHANNEL = 3, FD_QMP, FD_ENGINE_LISTENER };
+enum { FD_CHANNEL = 3, FD_QMP, FD_ENGINE_LISTENER, FD_CONSOLE };
 
-struct cell cell = {.chan = FD_CHANNEL, .qmp = FD_QMP, .listener = FD_ENGINE_LISTENER, .engine = -1};
+struct cell cell = {.chan = FD_CHANNEL, .qmp = FD_QMP, .listener = FD_ENGINE_LISTENER,
+		    .console = FD_CONSOLE, .engine = -1};
 
 void chan_break(const char *why)
 {
@@ -68,7 +69,7 @@ static void chan_readable(evutil_socket_t fd, short what, void *ctx)
 static int start(struct creel_err *err)
 {
 	if (fcntl(FD_CHANNEL, F_GETFD) < 0 || fcntl(FD_QMP, F_GETFD) < 0 ||
-	    fcntl(FD_ENGINE_LISTENER, F_GETFD) < 0)
+	    fcntl(FD_ENGINE_LISTENER, F_GETFD) < 0 || fcntl(FD_CONSOLE, F_GETFD) < 0)
 		return creel_err_set(err, CREEL_E_USAGE, 0,
 				     "creel-cell is started by creeld with its descriptors open");
 	cell.base = event_base_new();
@@ -81,6 +82,8 @@ static int start(struct creel_err *err)
 		return creel_err_nomem(err);
 	chan_kick();
 	int r = qmp_start(err);
+	if (r == 0)
+		r = console_start(err);
 	return r < 0 ? r : engine_listen(err);
 }
 

@@ -25,6 +25,8 @@ static void qmp_readable(evutil_socket_t fd, short what, void *ctx)
 	event_del(cell.qmp_read);
 	cell.gone = true;
 	relay_end_all("the cell has ended");
+	if (!cell.bye)
+		console_tell();
 	engine_tell(CREEL_CELL_GONE, 0, 0, 0, "");
 	(void)event_base_loopexit(cell.base, NULL);
 }

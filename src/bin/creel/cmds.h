@@ -7,3 +7,10 @@ int cmd_verify(struct creel_cli *cli, int argc, char **argv, struct creel_err *e
 int cmd_doctor(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_plan(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_policy(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_up(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_down(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_restart(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_status(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_exec(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_shell(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_logs(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);

@@ -96,7 +96,7 @@ static int globals_take(int *argc, char **argv, struct creel_cli *cli, bool *ret
 			bool *ret_version, struct creel_err *err)
 {
 	int out = 1, r;
-	bool verb_seen = false;
+	bool verb_seen = false, own_f = false;
 
 	for (int i = 1; i < *argc; i++) {
 		if (strcmp(argv[i], "--") == 0) {
@@ -118,8 +118,7 @@ static int globals_take(int *argc, char **argv, struct creel_cli *cli, bool *ret
 			cli->trust = true;
 			continue;
 		}
-		/* -f with a value is the file; a lone -f after the verb is its own (follow) */
-		if (!verb_seen && (r = option_value(*argc, argv, &i, "-f", &cli->file, err)) != 0) {
+		if (!own_f && (r = option_value(*argc, argv, &i, "-f", &cli->file, err)) != 0) {
 			if (r < 0)
 				return r;
 			continue;
@@ -134,6 +133,8 @@ static int globals_take(int *argc, char **argv, struct creel_cli *cli, bool *ret
 		}
 		if (!verb_seen && argv[i][0] == '-' && argv[i][1])
 			return creel_err_set(err, CREEL_E_USAGE, 0, "unknown option %s", argv[i]);
+		for (const struct creel_verb *v = creel_verbs; !verb_seen && v->name; v++)
+			own_f |= strcmp(v->name, argv[i]) == 0 && v->own_f;
 		verb_seen = true;
 		argv[out++] = argv[i];
 	}

@@ -4,6 +4,67 @@
 /* Kept in the order in which `creel --help` shows them. */
 const struct creel_verb creel_verbs[] = {
 	{
+		.name = "up",
+		.args = "[CELL...]",
+		.summary = "start the cells of creel.yaml, or bring them to what it says now",
+		.help = "builds images that are missing, starts creeld when none runs, shows progress, and\n"
+			"returns when every cell is ready; a cell that runs as the file says is left alone\n\n"
+			"examples:\n  creel up\n  creel -f examples/base.yaml up box\n",
+		.run = cmd_up,
+	},
+	{
+		.name = "down",
+		.args = "[--now] [CELL...]",
+		.summary = "stop cells; without a name all of them, and then creeld",
+		.help = "  --now  end the machines without asking their systems to stop\n\n"
+			"examples:\n  creel down box\n  creel down\n",
+		.run = cmd_down,
+	},
+	{
+		.name = "restart",
+		.args = "CELL",
+		.summary = "stop a cell and start it again",
+		.help = "example:\n  creel restart box\n",
+		.run = cmd_restart,
+	},
+	{
+		.name = "status",
+		.args = "",
+		.summary = "show the cells: state, uptime, memory, image, ports",
+		.help = "examples:\n  creel status\n  creel --json status | jq -r '.cells[].state'\n",
+		.run = cmd_status,
+	},
+	{
+		.name = "exec",
+		.args = "[-t] [-n] [-u USER] [-e K=V]... [-w DIR] CELL -- COMMAND...",
+		.summary = "run a command in a cell",
+		.help = "  -t       with a terminal\n  -n       without standard input\n"
+			"  -u USER  as this user of the cell (root)\n  -e K=V   with this in its environment\n"
+			"  -w DIR   in this folder\n\n"
+			"exit status: the command's own, 128+n when signal n ended it; 125 to 127 when it\n"
+			"could not be run\n\nexamples:\n  creel exec box -- uname -r\n"
+			"  tar c notes | creel exec box -- tar x -C /root\n",
+		.passes_through = true,
+		.run = cmd_exec,
+	},
+	{
+		.name = "shell",
+		.args = "[-u USER] CELL",
+		.summary = "open a login shell in a cell",
+		.help = "example:\n  creel shell box\n",
+		.passes_through = true,
+		.run = cmd_shell,
+	},
+	{
+		.name = "logs",
+		.args = "[-f] [--since T] CELL [SERVICE]",
+		.summary = "show what a cell's services print",
+		.help = "  -f         go on as more comes\n  --since T  from 90s, 10m, 2h, 1d ago\n\n"
+			"examples:\n  creel logs openclaw\n  creel logs -f --since 10m openclaw gateway\n",
+		.own_f = true,
+		.run = cmd_logs,
+	},
+	{
 		.name = "plan",
 		.args = "",
 		.summary = "check creel.yaml, and say what its cells are and what is not enforced yet",

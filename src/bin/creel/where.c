@@ -45,3 +45,23 @@ int where_program(const char *name, char *ret, size_t size, struct creel_err *er
 	}
 	return creel_err_set(err, CREEL_E_NOTFOUND, 0, "%s is not installed beside creel", name);
 }
+
+int where_state(const char *given, char *ret, size_t size, struct creel_err *err)
+{
+	const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	int n;
+
+	if (given && given[0])
+		n = snprintf(ret, size, "%s", given);
+	else if (geteuid() == 0)
+		n = snprintf(ret, size, "/var/lib/creel");
+	else if (xdg && xdg[0])
+		n = snprintf(ret, size, "%s/creel", xdg);
+	else if (home && home[0])
+		n = snprintf(ret, size, "%s/.local/state/creel", home);
+	else
+		return creel_err_set(err, CREEL_E_NOTFOUND, 0, "no state folder: give --state-dir DIR");
+	if (n < 0 || (size_t)n >= size)
+		return creel_err_set(err, CREEL_E_TOOBIG, 0, "the state folder's name is too long");
+	return 0;
+}

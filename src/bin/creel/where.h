@@ -8,3 +8,5 @@
 int where_cache(char *ret, size_t size, struct creel_err *err);
 /** Beside the running creel (a build tree), else in libexec. @return 0, CREEL_E_NOTFOUND */
 int where_program(const char *name, char *ret, size_t size, struct creel_err *err);
+/** @p given, else /var/lib/creel as root, else $XDG_STATE_HOME/creel. Need not exist. */
+int where_state(const char *given, char *ret, size_t size, struct creel_err *err);

@@ -1,0 +1,46 @@
+#pragma once
+#include "base/cleanup.h"
+#include "cli.h"
+#include <jansson.h>
+#include <limits.h>
+
+/*
+ * creeld as the command line sees it: a state folder, in it a unix socket that speaks HTTP/1.1 and
+ * JSON, and one where plans are handed over. The other side is our own program of the same version, so
+ * this is as little HTTP as that needs; and `creel exec` starts in a few milliseconds, which a client
+ * library with TLS would double.
+ */
+struct creel_client {
+	char state[PATH_MAX]; /* absolute */
+	int run_fd;	      /* its folder `run`, -1 while there is none */
+};
+
+/** Find the state folder: --state-dir, else /var/lib/creel as root, else $XDG_STATE_HOME/creel.
+ *  @param make  make it when it is missing */
+int client_open(struct creel_cli *cli, bool make, struct creel_client *ret, struct creel_err *err);
+void client_close(struct creel_client *c);
+CREEL_DEFINE_CLEANUP(struct creel_client, client_close)
+
+/** Does a creeld answer? */
+bool client_alive(struct creel_client *c);
+/** Are there cells of a creeld that went away? */
+bool client_orphans(struct creel_client *c);
+/** Start creeld and wait until it answers; nothing to do when one does. @p ret_started may be NULL */
+int client_start(struct creel_client *c, bool *ret_started, struct creel_err *err);
+/** For verbs on running cells: start one if there are cells without. @return CREEL_E_NOTFOUND: nothing runs */
+int client_need(struct creel_client *c, struct creel_err *err);
+
+/**
+ * One request. An answer of 400 and above is an error with creeld's own words.
+ * @param body  stolen; may be NULL
+ * @param ret   may be NULL; else the caller's to json_decref()
+ */
+int client_call(struct creel_client *c, const char *method, const char *path, json_t *body,
+		json_t **ret, struct creel_err *err);
+/** A request that upgrades. @return the socket */
+int client_upgrade(struct creel_client *c, const char *method, const char *path, const char *protocol,
+		   json_t *body, struct creel_err *err);
+/** "/v1/cells/CELL" and @p op. @return CREEL_E_USAGE: no cell can be called so */
+int client_path(char *ret, size_t size, const char *cell, const char *op, struct creel_err *err);
+/** Hand a plan to the monitor. @param given  sealed memfd of given secrets */
+int client_plan(struct creel_client *c, int plan_fd, int boot_fd, int given_fd, struct creel_err *err);

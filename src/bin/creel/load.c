@@ -1,0 +1,72 @@
+#include "load.h"
+#include "base/escape.h"
+#include "where.h"
+#include <stdio.h>
+#include <string.h>
+
+int load_config(struct creel_cli *cli, struct creel_config *ret, int *ret_dirfd, struct creel_err *err)
+{
+	const char *file = cli->file ? cli->file : "creel.yaml";
+	struct creel_diags autoclean(creel_diags_fini) diags = {0};
+	struct creel_buf autoclean(creel_buf_fini) text;
+	struct creel_err ignored = {0};
+
+	creel_buf_init(&text, 1 << 20);
+	int r = creel_config_load_file(file, ret, ret_dirfd, &diags, err);
+	(void)creel_diags_print(&diags, CREEL_DIAG_ERROR, &text, &ignored);
+	(void)creel_diags_print(&diags, CREEL_DIAG_NOTE, &text, &ignored);
+	fputs(creel_buf_str(&text), stderr);
+	return r;
+}
+
+void load_recipe_fini(struct load_recipe *r)
+{
+	if (r->have)
+		creel_recipe_fini(&r->recipe);
+	if (r->dirfd >= 0)
+		close(r->dirfd);
+}
+
+int load_recipe(const struct creel_cell_cfg *cell, int dirfd, struct load_recipe *ret,
+		struct creel_err *err)
+{
+	*ret = (struct load_recipe){.name = cell->recipe.s, .dirfd = -1};
+	if (strcmp(cell->recipe.s, "base") == 0)
+		return 0;
+	return creel_err_set(err, CREEL_E_UNSUPP, 0, "recipe '%s' cannot be built yet; only `base` can",
+			     cell->recipe.s);
+}
+
+static void tail_show(const struct creel_buf *tail)
+{
+	struct creel_buf autoclean(creel_buf_fini) shown;
+
+	creel_buf_init(&shown, 65536);
+	for (char *save = NULL, *line = strtok_r((char *)tail->data, "\n", &save); tail->len > 0 && line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		struct creel_err ignored = {0};
+		creel_buf_clear(&shown);
+		if (creel_escape_term(&shown, line, strlen(line), &ignored) == 0)
+			fprintf(stderr, "  | %s\n", creel_buf_str(&shown));
+	}
+}
+
+int load_image(const struct load_recipe *recipe,
+	       void (*progress)(void *ctx, int step, int steps, const char *what), void *ctx,
+	       struct creel_image *ret, struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_buf_fini) tail;
+	char cache[512], init[512];
+
+	creel_buf_init(&tail, 8192);
+	int r = where_cache(cache, sizeof(cache), err);
+	if (r == 0)
+		r = where_program("creel-init", init, sizeof(init), err);
+	struct creel_image_env env = {
+		.cache = cache, .init_path = init, .progress = progress, .ctx = ctx};
+	if (r == 0)
+		r = creel_image_build(creel_image_builtin("base"), &env, ret, &tail, err);
+	if (r < 0)
+		tail_show(&tail);
+	return r;
+}

@@ -1,0 +1,461 @@
+#include "monitor.h"
+#include "base/log.h"
+#include "linux/proc.h"
+#include "linux/unixsock.h"
+#include "vmm/vmm.h"
+#include "wire/cpio.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+/*
+ * A cell as processes: the machine and its creel-cell, each in a jail of its own with exactly the
+ * descriptors made here. Whatever fails, nothing of it stays.
+ */
+enum { WORDS = 240 };
+
+struct words {
+	const char *v[WORDS + 1];
+	size_t n;
+	char store[8192];
+	size_t used;
+};
+
+static void word(struct words *w, const char *s)
+{
+	if (w->n < WORDS)
+		w->v[w->n++] = s;
+}
+
+__attribute__((format(printf, 2, 3))) static void wordf(struct words *w, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = vsnprintf(w->store + w->used, sizeof(w->store) - w->used, fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(w->store) - w->used)
+		return; /* seen by words_ok() */
+	word(w, w->store + w->used);
+	w->used += (size_t)n + 1;
+}
+
+static int words_ok(const struct words *w, struct creel_err *err)
+{
+	if (w->n >= WORDS || w->used + 1024 >= sizeof(w->store))
+		return creel_err_set(err, CREEL_E_TOOBIG, 0, "too many arguments for the jail");
+	return 0;
+}
+
+static void jail_words(struct words *w, uid_t uid, int last_fd, bool devices)
+{
+	static const char *const libs[] = {"/lib", "/lib64", "/usr/lib"};
+
+	word(w, mon.jail_path);
+	word(w, "--uid");
+	wordf(w, "%u", uid);
+	word(w, "--gid");
+	wordf(w, "%u", uid);
+	word(w, "--last-fd");
+	wordf(w, "%d", last_fd);
+	if (devices)
+		word(w, "--devices");
+	for (size_t i = 0; i < ELEMENTSOF(libs); i++)
+		if (access(libs[i], F_OK) == 0) {
+			word(w, "--bind-exec");
+			word(w, libs[i]);
+		}
+}
+
+static uid_t uid_of(const struct mon_cell *c, enum mon_role role)
+{
+	return (uid_t)(MON_UID_CELLS + (size_t)(c - mon.cells) * MON_UID_STEP + role);
+}
+
+/* The image's initramfs, and behind it a second archive with this start's configuration. */
+static int initrd_write(const struct mon_cell *c, int dirfd, struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_buf_fini) cfg, autoclean(creel_buf_fini) tail;
+	autofree struct creel_boot *boot = calloc(1, sizeof(*boot));
+	struct creel_cpio cpio;
+	struct timespec now;
+	struct stat st;
+	char path[600];
+
+	creel_buf_init(&cfg, CREEL_BOOT_MAX);
+	creel_buf_init(&tail, CREEL_BOOT_MAX + 65536);
+	if (!boot)
+		return creel_err_nomem(err);
+	int r = creel_boot_decode(c->boot.data, c->boot.len, boot, err);
+	if (r < 0)
+		return r;
+	clock_gettime(CLOCK_REALTIME, &now);
+	boot->cell = c->name;
+	boot->time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	boot->secrets = c->procs[ROLE_SHARE].pidfd >= 0;
+	if ((r = creel_boot_encode(boot, &cfg, err)) < 0)
+		return r;
+	(void)snprintf(path, sizeof(path), "%s/initramfs.cpio", c->plan.image_dir);
+	autofd int in = open(path, O_RDONLY | O_CLOEXEC);
+	autofd int out = openat(dirfd, "initrd", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0444);
+	if (in < 0 || fstat(in, &st) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
+	if (out < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "make the initramfs of this start");
+	for (off_t left = st.st_size; left > 0;) {
+		ssize_t n = sendfile(out, in, NULL, (size_t)left);
+		if (n <= 0)
+			return creel_err_set(err, CREEL_E_OS, n < 0 ? errno : EIO, "copy %s", path);
+		left -= n;
+	}
+	r = creel_buf_add(&tail, "\0\0\0", (4 - (size_t)st.st_size % 4) % 4, err);
+	creel_cpio_begin(&cpio, &tail);
+	if (r == 0)
+		r = creel_cpio_add(&cpio, "creel", S_IFDIR | 0755, NULL, 0, err);
+	if (r == 0)
+		r = creel_cpio_add(&cpio, "creel/boot.cfg", S_IFREG | 0600, cfg.data, cfg.len, err);
+	if (r == 0)
+		r = creel_cpio_end(&cpio, err);
+	if (r == 0 && write(out, tail.data, tail.len) != (ssize_t)tail.len)
+		r = creel_err_set(err, CREEL_E_OS, errno, "write the initramfs of this start");
+	return r;
+}
+
+/* Made from the declared size and grown to it; never shrunk, never looked into. */
+static int volume_open(const struct mon_cell *c, size_t i, struct creel_err *err)
+{
+	char name[80];
+	struct stat st;
+
+	(void)snprintf(name, sizeof(name), "volumes/%s", c->name);
+	if (mkdirat(mon.state_fd, name, 0700) < 0 && errno != EEXIST)
+		return creel_err_set(err, CREEL_E_OS, errno, "make folder %s", name);
+	(void)snprintf(name, sizeof(name), "volumes/%s/%s.img", c->name, c->plan.volumes[i].name);
+	autofd int fd = openat(mon.state_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "open %s", name);
+	if (!S_ISREG(st.st_mode))
+		return creel_err_set(err, CREEL_E_INVALID, 0, "%s is no file", name);
+	if ((uint64_t)st.st_size < c->plan.volumes[i].octets &&
+	    ftruncate(fd, (off_t)c->plan.volumes[i].octets) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "grow %s", name);
+	return steal_fd(&fd);
+}
+
+/* Under TCG a guest calibrates its clock against a slow machine; being told spares 100 ms. */
+static unsigned tsc_khz(void)
+{
+	autofile FILE *f = fopen("/proc/cpuinfo", "re");
+	char line[256];
+	double mhz;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "cpu MHz : %lf", &mhz) == 1)
+			return (unsigned)(mhz * 1000);
+	return 0;
+}
+
+static int spawn(struct mon_cell *c, enum mon_role role, const struct words *w, int log,
+		 const int *fds, size_t n_fds, struct creel_err *err)
+{
+	struct mon_proc *p = &c->procs[role];
+	int r = words_ok(w, err);
+
+	if (r < 0)
+		return r;
+	pid_t pid = creel_proc_spawn(w->v, log, fds, n_fds, &p->pidfd, err);
+	if (pid < 0)
+		return (int)pid;
+	p->pid = pid;
+	if ((r = creel_proc_start(pid, &p->start, err)) < 0)
+		return r;
+	return launch_watch(c, role, err);
+}
+
+static int cell_spawn(struct mon_cell *c, int dirfd, int log, int chan, int qmp, int console,
+		      struct creel_err *err)
+{
+	struct words w = {.n = 0};
+	char path[64] = "engine.sock";
+
+	autofd int listener = creel_unix_listen(dirfd, path, SOCK_SEQPACKET, 0600, err);
+	if (listener < 0)
+		return listener;
+	int fds[] = {chan, qmp, listener, console};
+	jail_words(&w, uid_of(c, ROLE_CELL), 2 + (int)ELEMENTSOF(fds), false);
+	word(&w, "--files");
+	word(&w, "2400");
+	word(&w, "--bind-exec");
+	wordf(&w, "%s:/creel-cell", mon.cell_path);
+	word(&w, "--");
+	word(&w, "/creel-cell");
+	return spawn(c, ROLE_CELL, &w, log, fds, ELEMENTSOF(fds), err);
+}
+
+struct machine {
+	int chan, qmp, console, share, log;
+	int fds[5 + CREEL_VMM_DISKS];
+	size_t n_fds;
+};
+
+static int machine_fd(struct machine *m, int fd)
+{
+	m->fds[m->n_fds++] = fd;
+	return (int)m->n_fds + 2;
+}
+
+static int machine_spawn(struct mon_cell *c, struct machine *m, const int *disks,
+			 struct creel_err *err)
+{
+	static const char *const data[] = {"/usr/share/qemu", "/usr/share/seabios"};
+	struct creel_vmm_argv autoclean(creel_vmm_argv_fini) argv;
+	static const char qemu[] = "/usr/bin/qemu-system-x86_64";
+	struct words w = {.n = 0};
+	char serials[CREEL_PLAN_VOLUMES][21];
+
+	struct creel_vmm_spec spec = {
+		.name = c->name,
+		.cpus = c->plan.cpus,
+		.memory_mib = c->plan.memory_mib,
+		.accel = CREEL_ACCEL_TCG,
+		.tsc_khz = tsc_khz(),
+		.kernel = "/kernel",
+		.initrd = "/initrd",
+		.control_fd = machine_fd(m, m->chan),
+		.qmp_fd = machine_fd(m, m->qmp),
+		.console_fd = machine_fd(m, m->console),
+		.virtiofs_fd = m->share >= 0 ? machine_fd(m, m->share) : -1,
+		.tap_fd = -1,
+		.n_disks = 1 + c->plan.n_volumes,
+		.disks = {{.fd = machine_fd(m, disks[0]), .serial = "root", .read_only = true}},
+	};
+	for (size_t i = 0; i < c->plan.n_volumes; i++) {
+		(void)snprintf(serials[i], sizeof(serials[i]), "v-%s", c->plan.volumes[i].name);
+		spec.disks[i + 1].fd = machine_fd(m, disks[i + 1]);
+		spec.disks[i + 1].serial = serials[i];
+	}
+	creel_vmm_argv_init(&argv);
+	int r = creel_vmm_qemu.argv(&spec, &argv, err);
+	if (r < 0)
+		return r;
+	jail_words(&w, uid_of(c, ROLE_VMM), (int)m->n_fds + 2, true);
+	word(&w, "--bind-exec");
+	word(&w, qemu);
+	for (size_t i = 0; i < ELEMENTSOF(data); i++)
+		if (access(data[i], F_OK) == 0) {
+			word(&w, "--bind");
+			word(&w, data[i]);
+		}
+	word(&w, "--bind");
+	wordf(&w, "%s/vmlinuz:/kernel", c->plan.image_dir);
+	word(&w, "--bind");
+	wordf(&w, "%s/run/cells/%s/initrd:/initrd", mon.state, c->name);
+	word(&w, "--");
+	word(&w, qemu);
+	for (size_t i = 1; i < argv.n; i++)
+		word(&w, argv.words[i]);
+	return spawn(c, ROLE_VMM, &w, m->log, m->fds, m->n_fds, err);
+}
+
+static int launch_in(struct mon_cell *c, int dirfd, struct creel_err *err)
+{
+	int chan[2] = {-1, -1}, qmp[2] = {-1, -1}, console[2] = {-1, -1};
+	int disks[1 + CREEL_PLAN_VOLUMES];
+	char path[600];
+	size_t n = 0;
+	int r;
+
+	autofd int log = openat(dirfd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (log < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "make the cell's log");
+	if ((r = initrd_write(c, dirfd, err)) < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, chan) < 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) < 0 ||
+	    /* a console that nobody reads must not stop the machine: what does not fit is dropped */
+	    pipe2(console, O_CLOEXEC | O_NONBLOCK) < 0)
+		r = creel_err_set(err, CREEL_E_OS, errno, "make the cell's sockets");
+	(void)snprintf(path, sizeof(path), "%s/root.erofs", c->plan.image_dir);
+	if (r == 0 && (disks[n] = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+		r = creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
+	else if (r == 0)
+		n++;
+	for (size_t i = 0; r == 0 && i < c->plan.n_volumes; i++)
+		if ((r = disks[n] = volume_open(c, i, err)) >= 0) {
+			n++;
+			r = 0;
+		}
+	struct machine m = {
+		.chan = chan[1], .qmp = qmp[1], .console = console[1], .share = -1, .log = log};
+	if (r == 0)
+		r = cell_spawn(c, dirfd, log, chan[0], qmp[0], console[0], err);
+	if (r == 0)
+		r = machine_spawn(c, &m, disks, err);
+	for (size_t i = 0; i < n; i++)
+		close(disks[i]);
+	for (size_t i = 0; i < 2; i++) {
+		if (chan[i] >= 0)
+			close(chan[i]);
+		if (qmp[i] >= 0)
+			close(qmp[i]);
+		if (console[i] >= 0)
+			close(console[i]);
+	}
+	return r;
+}
+
+int launch_cell(struct mon_cell *c, int *ret_engine_fd, struct creel_err *err)
+{
+	struct timespec now;
+	int fd = -1;
+
+	for (size_t i = 0; i < ROLE_COUNT; i++)
+		c->procs[i] = (struct mon_proc){.pidfd = -1};
+	c->status = -1;
+	c->ran = c->plan;
+	launch_clean(c->name);
+	if (mkdirat(mon.cells_fd, c->name, 0700) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "make the cell's run folder");
+	autofd int dirfd = openat(mon.cells_fd, c->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = dirfd < 0 ? creel_err_set(err, CREEL_E_OS, errno, "open the cell's run folder") : 0;
+	clock_gettime(CLOCK_REALTIME, &now);
+	c->started_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	if (r == 0)
+		r = launch_in(c, dirfd, err);
+	if (r == 0)
+		r = adopt_save(c, dirfd, err);
+	if (r == 0 && (r = fd = creel_unix_connect(dirfd, "engine.sock", SOCK_SEQPACKET, err)) >= 0)
+		r = 0;
+	if (r < 0) {
+		launch_kill(c);
+		launch_clean(c->name);
+		return creel_err_add(err, "start cell '%s'", c->name);
+	}
+	c->running = true;
+	*ret_engine_fd = fd;
+	return 0;
+}
+
+static void proc_gone(evutil_socket_t fd, short what, void *ctx)
+{
+	struct mon_cell *c = ctx;
+	siginfo_t info = {0};
+
+	/* an adopted machine is not our child: how it ended is not known */
+	if (c->procs[ROLE_VMM].pidfd == fd && waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOWAIT) == 0)
+		c->status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status;
+	/* without its machine or its channel a cell is no cell */
+	if (c->running)
+		monitor_cell_gone(c);
+}
+
+int launch_watch(struct mon_cell *c, enum mon_role role, struct creel_err *err)
+{
+	struct mon_proc *p = &c->procs[role];
+
+	p->gone = event_new(mon.base, p->pidfd, EV_READ, proc_gone, c);
+	if (!p->gone || event_add(p->gone, NULL) < 0)
+		return creel_err_nomem(err);
+	return 0;
+}
+
+void launch_kill(struct mon_cell *c)
+{
+	struct creel_err err = {0};
+
+	for (size_t i = 0; i < ROLE_COUNT; i++) {
+		struct mon_proc *p = &c->procs[i];
+		if (p->gone)
+			event_free(p->gone);
+		if (p->pidfd >= 0) {
+			siginfo_t info = {0};
+			if (creel_proc_kill(p->pidfd, SIGKILL, &err) < 0)
+				creel_log_error(&err);
+			/* killed for certain, and a zombie must not stay; an adopted one is init's child */
+			if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED) == 0 && i == ROLE_VMM &&
+			    c->status < 0)
+				c->status = info.si_code == CLD_EXITED ? info.si_status << 8
+								       : info.si_status;
+			close(p->pidfd);
+		}
+		*p = (struct mon_proc){.pidfd = -1};
+	}
+}
+
+void launch_clean(const char *name)
+{
+	static const char *const files[] = {"initrd", "log", "engine.sock", "share.sock", "procs",
+					    "procs.new", "plan"};
+	autofd int dirfd = openat(mon.cells_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	for (size_t i = 0; dirfd >= 0 && i < ELEMENTSOF(files); i++)
+		(void)unlinkat(dirfd, files[i], 0);
+	if (dirfd >= 0 && unlinkat(mon.cells_fd, name, AT_REMOVEDIR) < 0)
+		creel_log_warn("run/cells/%s: %s", name, strerror(errno));
+}
+
+int launch_engine(struct creel_err *err)
+{
+	struct words w = {.n = 0};
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "make the engine's socket");
+	autofd int theirs = pair[1];
+	mon.engine = pair[0];
+	int fds[] = {theirs, mon.api_listener, mon.record_fd};
+	jail_words(&w, MON_UID_ENGINE, 2 + (int)ELEMENTSOF(fds), false);
+	word(&w, "--files");
+	word(&w, "8192");
+	word(&w, "--bind-exec");
+	wordf(&w, "%s:/creeld", mon.engine_path);
+	word(&w, "--");
+	word(&w, "/creeld");
+	word(&w, "--engine");
+	int r = words_ok(&w, err);
+	pid_t pid = r < 0 ? r : creel_proc_spawn(w.v, STDERR_FILENO, fds, ELEMENTSOF(fds),
+						 &mon.engine_proc.pidfd, err);
+	if (pid < 0) {
+		close(mon.engine);
+		mon.engine = -1;
+		return creel_err_add(err, "start the engine");
+	}
+	mon.engine_proc.pid = pid;
+	return 0;
+}
+
+int launch_port(const struct creel_plan *plan, size_t i, struct creel_err *err)
+{
+	static const int on = 1;
+	union {
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} at = {.v4 = {0}};
+	const char *address = plan->ports[i].address;
+	bool six = strchr(address, ':');
+
+	if (six) {
+		at.v6.sin6_family = AF_INET6;
+		at.v6.sin6_port = htons(plan->ports[i].host);
+		(void)inet_pton(AF_INET6, address, &at.v6.sin6_addr);
+	} else {
+		at.v4.sin_family = AF_INET;
+		at.v4.sin_port = htons(plan->ports[i].host);
+		(void)inet_pton(AF_INET, address, &at.v4.sin_addr);
+	}
+	autofd int fd = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    bind(fd, (struct sockaddr *)&at, six ? sizeof(at.v6) : sizeof(at.v4)) < 0 ||
+	    listen(fd, 64) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "publish %s port %u", address,
+				     plan->ports[i].host);
+	return steal_fd(&fd);
+}

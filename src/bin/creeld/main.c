@@ -1,0 +1,63 @@
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "engine/engine.h"
+#include "monitor.h"
+#include "../creel/where.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char usage[] =
+	"usage: creeld --state-dir DIR\n\n"
+	"Keep the cells of a state folder: started by `creel up` when none runs. Ends by `creel down`;\n"
+	"after SIGTERM the cells go on, and the next creeld finds them. creeld(8) says more.\n";
+
+static int state_make(const char *dir, char *ret, struct creel_err *err)
+{
+	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+		return creel_err_set(err, CREEL_E_OS, errno, "make %s", dir);
+	if (!realpath(dir, ret))
+		return creel_err_set(err, CREEL_E_OS, errno, "%s", dir);
+	return 0;
+}
+
+static int monitor_main(const char *dir, struct creel_err *err)
+{
+	static char state[PATH_MAX];
+
+	if (geteuid() != 0)
+		return creel_err_set(err, CREEL_E_DENIED, 0,
+				     "creeld must be started by root: a rootless mode is not written yet");
+	int r = state_make(dir, state, err);
+	if (r == 0)
+		r = where_program("creel-jail", mon.jail_path, sizeof(mon.jail_path), err);
+	if (r == 0)
+		r = where_program("creel-cell", mon.cell_path, sizeof(mon.cell_path), err);
+	ssize_t n = readlink("/proc/self/exe", mon.engine_path, sizeof(mon.engine_path) - 1);
+	if (r == 0 && n <= 0)
+		r = creel_err_set(err, CREEL_E_OS, errno, "find creeld itself");
+	return r < 0 ? r : monitor_run(state, err);
+}
+
+int main(int argc, char **argv)
+{
+	struct creel_err err = {0};
+	int r;
+
+	creel_log_name("creeld");
+	if (argc == 2 && strcmp(argv[1], "--engine") == 0) {
+		r = creel_engine_run(&err);
+	} else if (argc == 3 && strcmp(argv[1], "--state-dir") == 0) {
+		r = monitor_main(argv[2], &err);
+	} else {
+		bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
+		fputs(usage, help ? stdout : stderr);
+		return help ? 0 : 2;
+	}
+	if (r < 0)
+		creel_log_error(&err);
+	return creel_exit_status(r);
+}

@@ -1,0 +1,527 @@
+#include "engine/engine.h"
+#include "base/log.h"
+#include "wire/ctl.h"
+#include "wire/execio.h"
+#include "wire/le.h"
+#include "wire/mux.h"
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/keyvalq_struct.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+/* HTTP and JSON on the unix socket; docs/openapi.yaml describes it. */
+enum { BODY_MAX = 1 << 20, HEAD_MAX = 16384, WAIT_S = 30, PATH_MAX_PARTS = 5 };
+
+static const char *const states[] = {"stopped", "starting", "ready", "stopping"};
+static const char *const service_states[] = {"waiting", "started", "ready", "exited", "given up"};
+
+static void answer(struct evhttp_request *req, int status, json_t *body)
+{
+	struct evbuffer *out = evhttp_request_get_output_buffer(req);
+	autofree char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+
+	json_decref(body);
+	evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type", "application/json");
+	evbuffer_add_printf(out, "%s\n", text ? text : "{\"error\":\"out of memory\"}");
+	evhttp_send_reply(req, text ? status : 500, status < 400 ? "OK" : "Failed", NULL);
+}
+
+static void answer_err(struct evhttp_request *req, const struct creel_err *err)
+{
+	static const struct {
+		int code, status;
+	} map[] = {
+		{CREEL_E_NOTFOUND, 404}, {CREEL_E_INVALID, 400}, {CREEL_E_SYNTAX, 400},
+		{CREEL_E_DENIED, 403},	 {CREEL_E_BUSY, 409},	 {CREEL_E_CLOSED, 409},
+		{CREEL_E_TOOBIG, 413},	 {CREEL_E_UNSUPP, 405},
+	};
+	int status = 500;
+
+	for (size_t i = 0; i < ELEMENTSOF(map); i++)
+		if (map[i].code == err->code)
+			status = map[i].status;
+	/* a message may hold foreign octets: as JSON it must be UTF-8 */
+	json_t *msg = json_string(err->msg);
+	if (!msg)
+		msg = json_string("(not printable)");
+	answer(req, status, json_pack("{s:o,s:s}", "error", msg, "code", creel_code_name(err->code)));
+}
+
+static json_t *text(const char *s)
+{
+	json_t *j = json_string(s);
+	return j ? j : json_string("(not printable)");
+}
+
+static json_t *cell_json(const struct eng_cell *c)
+{
+	json_t *services = json_array(), *ports = json_array();
+	struct timespec now;
+	char port[80];
+
+	for (size_t i = 0; i < c->n_services; i++)
+		json_array_append_new(
+			services,
+			json_pack("{s:o,s:s,s:i}", "name", text(c->services[i].name), "state",
+				  c->services[i].state < ELEMENTSOF(service_states)
+					  ? service_states[c->services[i].state]
+					  : "unknown",
+				  "status", (int)c->services[i].a));
+	for (size_t i = 0; i < c->plan.n_ports; i++) {
+		const char *a = c->plan.ports[i].address;
+		(void)snprintf(port, sizeof(port), strchr(a, ':') ? "[%s]:%u:%u" : "%s:%u:%u", a,
+			       c->plan.ports[i].host, c->plan.ports[i].guest);
+		json_array_append_new(ports, json_pack("{s:s,s:b}", "port", port, "open",
+						       c->ports[i].fd >= 0));
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	bool up = c->state != ENG_STOPPED && c->started_ns && ns > c->started_ns;
+	bool same = memcmp(c->plan_hash, c->ran_hash, sizeof(c->plan_hash)) == 0;
+	return json_pack(
+		"{s:s,s:s,s:I,s:s,s:s,s:i,s:i,s:I,s:I,s:I,s:s,s:s,s:b,s:o,s:o,s:o}", "cell", c->name,
+		"state", states[c->state], "serial", (json_int_t)c->serial, "recipe", c->plan.recipe,
+		"image", c->plan.image, "cpus", (int)c->plan.cpus, "memory_mib", (int)c->plan.memory_mib,
+		"used_kb", (json_int_t)(c->state == ENG_STOPPED ? 0 : c->memory_kb), "uptime_ms",
+		(json_int_t)(up ? (ns - c->started_ns) / 1000000 : 0), "pid", (json_int_t)c->pid,
+		"accelerator", c->accel, "isolation", "full", "current", c->state == ENG_STOPPED || same,
+		"services", services, "publish", ports, "why", text(c->why));
+}
+
+/* --- long polls: GET /v1/cells/NAME?after=SERIAL --- */
+
+static void waiter_free(struct eng_waiter *w)
+{
+	for (struct eng_waiter **at = &w->cell->waiters; *at; at = &(*at)->next)
+		if (*at == w) {
+			*at = w->next;
+			break;
+		}
+	if (w->timer)
+		event_free(w->timer);
+	free(w);
+}
+
+static void waiter_answer(struct eng_waiter *w)
+{
+	struct evhttp_request *req = w->req;
+
+	evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
+	json_t *j = cell_json(w->cell);
+	waiter_free(w);
+	answer(req, 200, j);
+}
+
+static void waiter_timeout(evutil_socket_t fd, short what, void *ctx)
+{
+	waiter_answer(ctx);
+}
+
+static void waiter_closed(struct evhttp_connection *conn, void *ctx)
+{
+	waiter_free(ctx);
+}
+
+void api_waiters_answer(struct eng_cell *c)
+{
+	while (c->waiters)
+		waiter_answer(c->waiters);
+}
+
+static void wait_for(struct evhttp_request *req, struct eng_cell *c)
+{
+	static const struct timeval patience = {.tv_sec = WAIT_S};
+	struct eng_waiter *w = calloc(1, sizeof(*w));
+	struct creel_err err = {0};
+
+	if (w)
+		w->timer = event_new(eng.base, -1, 0, waiter_timeout, w);
+	if (!w || !w->timer || event_add(w->timer, &patience) < 0) {
+		free(w);
+		creel_err_nomem(&err);
+		answer_err(req, &err);
+		return;
+	}
+	w->req = req;
+	w->cell = c;
+	w->next = c->waiters;
+	c->waiters = w;
+	evhttp_connection_set_closecb(evhttp_request_get_connection(req), waiter_closed, w);
+}
+
+/* --- taking a connection out of the HTTP server --- */
+
+static void connection_drop(evutil_socket_t fd, short what, void *ctx)
+{
+	evhttp_connection_free(ctx);
+}
+
+/*
+ * Answer 101 and take the socket; the server's own descriptor becomes an empty socket, as closing it
+ * would shut the real one down for both.
+ */
+static int take(struct evhttp_request *req, const char *protocol, struct creel_err *err)
+{
+	static const struct timeval now = {0};
+	struct evhttp_connection *conn = evhttp_request_get_connection(req);
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(conn);
+	int fd = bufferevent_getfd(bev);
+	char head[160];
+
+	if (evbuffer_get_length(bufferevent_get_input(bev)) > 0)
+		return creel_err_set(err, CREEL_E_INVALID, 0, "octets came before the answer");
+	autofd int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	autofd int dummy = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (own < 0 || dummy < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "take the connection");
+	bufferevent_disable(bev, EV_READ | EV_WRITE);
+	if (dup3(dummy, fd, O_CLOEXEC) < 0 ||
+	    event_base_once(eng.base, -1, EV_TIMEOUT, connection_drop, conn, &now) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "take the connection");
+	int n = snprintf(head, sizeof(head),
+			 "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n",
+			 protocol);
+	(void)!send(own, head, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return steal_fd(&own);
+}
+
+static bool upgrades(struct evhttp_request *req, const char *protocol)
+{
+	const char *v = evhttp_find_header(evhttp_request_get_input_headers(req), "Upgrade");
+	return v && strcmp(v, protocol) == 0;
+}
+
+static struct ucred peer(struct evhttp_request *req)
+{
+	struct bufferevent *bev =
+		evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
+	struct ucred who = {.uid = (uid_t)-1, .pid = -1};
+	socklen_t n = sizeof(who);
+
+	(void)getsockopt(bufferevent_getfd(bev), SOL_SOCKET, SO_PEERCRED, &who, &n);
+	return who;
+}
+
+static json_t *body_read(struct evhttp_request *req, struct creel_err *err)
+{
+	struct evbuffer *in = evhttp_request_get_input_buffer(req);
+	size_t n = evbuffer_get_length(in);
+	json_error_t why;
+
+	if (n == 0)
+		return json_object();
+	json_t *j = json_loadb((const char *)evbuffer_pullup(in, -1), n, JSON_REJECT_DUPLICATES, &why);
+	if (!j)
+		creel_err_set(err, CREEL_E_SYNTAX, 0, "the request's body: %s", why.text);
+	return j;
+}
+
+/* --- exec, logs, forward --- */
+
+static int words(json_t *a, const char **ret, size_t max, const char *what, struct creel_err *err)
+{
+	size_t i;
+	json_t *v;
+
+	if (a && (!json_is_array(a) || json_array_size(a) > max))
+		return creel_err_set(err, CREEL_E_INVALID, 0, "%s: a list of at most %zu strings", what,
+				     max);
+	json_array_foreach(a, i, v)
+	{
+		if (!json_is_string(v))
+			return creel_err_set(err, CREEL_E_INVALID, 0, "%s: not a string", what);
+		ret[i] = json_string_value(v);
+	}
+	return 0;
+}
+
+static int exec_spec(json_t *j, struct creel_buf *out, struct creel_err *err)
+{
+	struct creel_execspec spec = {.user = "", .dir = ""};
+	json_t *argv = NULL, *env = NULL;
+	int tty = 0, rows = 24, cols = 80;
+	json_error_t why;
+
+	if (json_unpack_ex(j, &why, 0, "{s:o,s?o,s?s,s?s,s?b,s?i,s?i!}", "argv", &argv, "env", &env,
+			   "user", &spec.user, "dir", &spec.dir, "tty", &tty, "rows", &rows, "cols",
+			   &cols) < 0)
+		return creel_err_set(err, CREEL_E_INVALID, 0, "exec: %s", why.text);
+	int r = words(argv, spec.argv, 255, "argv", err);
+	if (r == 0)
+		r = words(env, spec.env, 255, "env", err);
+	if (r == 0 && (!spec.argv[0] || rows < 0 || rows > 65535 || cols < 0 || cols > 65535))
+		r = creel_err_set(err, CREEL_E_INVALID, 0, "exec: argv is empty, or a size is out of range");
+	spec.tty = tty;
+	spec.rows = (uint16_t)rows;
+	spec.cols = (uint16_t)cols;
+	return r < 0 ? r : creel_execspec_encode(&spec, out, err);
+}
+
+static int exec_record(struct eng_cell *c, json_t *j, struct ucred who, struct creel_err *err)
+{
+	struct creel_event e = {.kind = CREEL_EV_EXEC_START, .cell = c->name};
+	autofree char *argv = json_dumps(json_object_get(j, "argv"), JSON_COMPACT);
+
+	if (!argv)
+		return creel_err_nomem(err);
+	if (strlen(argv) > 4000)
+		memcpy(argv + 4000, "...", 4);
+	creel_event_str(&e, "argv", argv);
+	const char *user = json_string_value(json_object_get(j, "user"));
+	creel_event_str(&e, "user", user && user[0] ? user : "root");
+	creel_event_num(&e, "uid", who.uid);
+	creel_event_num(&e, "pid", who.pid);
+	return journal_add(&e, err);
+}
+
+static int exec_begin(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_buf_fini) spec;
+
+	creel_buf_init(&spec, 32768);
+	if (!upgrades(req, "creel-exec"))
+		return creel_err_set(err, CREEL_E_INVALID, 0, "exec needs `Upgrade: creel-exec`");
+	json_t *j = body_read(req, err);
+	int r = j ? exec_spec(j, &spec, err) : err->code;
+	if (r == 0 && c->fd < 0)
+		r = creel_err_set(err, CREEL_E_CLOSED, 0, "cell '%s' is not running", c->name);
+	if (r == 0)
+		r = journal_ok(err);
+	if (r == 0)
+		r = exec_record(c, j, peer(req), err);
+	json_decref(j);
+	autofd int fd = r < 0 ? r : take(req, "creel-exec", err);
+	if (fd < 0)
+		return fd;
+	if (streams_open(c, CREEL_MUX_EXEC, spec.data, spec.len, fd, true, NULL, err) < 0)
+		creel_log_error(err); /* the client sees its connection end */
+	return 0;
+}
+
+static int logs_begin(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
+{
+	struct evkeyvalq query = {0};
+	uint8_t spec[9 + 64];
+
+	if (!upgrades(req, "creel-logs"))
+		return creel_err_set(err, CREEL_E_INVALID, 0, "logs needs `Upgrade: creel-logs`");
+	if (evhttp_parse_query(evhttp_request_get_uri(req), &query) < 0)
+		return creel_err_set(err, CREEL_E_SYNTAX, 0, "the query");
+	const char *service = evhttp_find_header(&query, "service");
+	const char *follow = evhttp_find_header(&query, "follow");
+	const char *since = evhttp_find_header(&query, "since_ns");
+	size_t n = service ? strlen(service) : 0;
+	int r = n > 64 ? creel_err_set(err, CREEL_E_INVALID, 0, "the service's name is too long") : 0;
+	spec[0] = follow && strcmp(follow, "1") == 0;
+	creel_put_le64(spec + 1, since ? strtoull(since, NULL, 10) : 0);
+	if (r == 0 && n > 0)
+		memcpy(spec + 9, service, n);
+	evhttp_clear_headers(&query);
+	if (r == 0 && c->fd < 0)
+		r = creel_err_set(err, CREEL_E_CLOSED, 0, "cell '%s' is not running", c->name);
+	autofd int fd = r < 0 ? r : take(req, "creel-logs", err);
+	if (fd < 0)
+		return fd;
+	if (streams_open(c, CREEL_MUX_LOGS, spec, 9 + n, fd, false, NULL, err) < 0)
+		creel_log_error(err);
+	return 0;
+}
+
+static int forward_begin(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
+{
+	uint8_t spec[2];
+	int port = 0;
+
+	if (!upgrades(req, "creel-tcp"))
+		return creel_err_set(err, CREEL_E_INVALID, 0, "forward needs `Upgrade: creel-tcp`");
+	json_t *j = body_read(req, err);
+	int r = j ? 0 : err->code;
+	if (r == 0 && (json_unpack(j, "{s:i!}", "port", &port) < 0 || port < 1 || port > 65535))
+		r = creel_err_set(err, CREEL_E_INVALID, 0, "forward: {\"port\": 1 to 65535}");
+	json_decref(j);
+	if (r == 0 && c->fd < 0)
+		r = creel_err_set(err, CREEL_E_CLOSED, 0, "cell '%s' is not running", c->name);
+	autofd int fd = r < 0 ? r : take(req, "creel-tcp", err);
+	if (fd < 0)
+		return fd;
+	creel_put_le16(spec, (uint16_t)port);
+	if (streams_open(c, CREEL_MUX_TCP, spec, sizeof(spec), fd, false, NULL, err) < 0)
+		creel_log_error(err);
+	return 0;
+}
+
+/* --- the operations --- */
+
+static int op_status(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
+{
+	json_t *cells = json_array();
+
+	for (size_t i = 0; i < ENGINE_CELLS; i++)
+		if (eng.cells[i].name[0])
+			json_array_append_new(cells, cell_json(&eng.cells[i]));
+	answer(req, 200,
+	       json_pack("{s:s,s:I,s:I,s:o}", "version", CREEL_VERSION, "seq",
+			 (json_int_t)eng.record.committed.seq, "signed_seq", (json_int_t)eng.signed_seq,
+			 "cells", cells));
+	return 0;
+}
+
+static int op_cell(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
+{
+	struct evkeyvalq query = {0};
+
+	if (evhttp_parse_query(evhttp_request_get_uri(req), &query) < 0)
+		return creel_err_set(err, CREEL_E_SYNTAX, 0, "the query");
+	const char *after = evhttp_find_header(&query, "after");
+	bool wait = after && strtoull(after, NULL, 10) == c->serial;
+	evhttp_clear_headers(&query);
+	if (wait)
+		wait_for(req, c);
+	else
+		answer(req, 200, cell_json(c));
+	return 0;
+}
+
+static int op_start(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
+{
+	int r = eng.quitting ? creel_err_set(err, CREEL_E_BUSY, 0, "creeld is ending")
+			     : cells_start(c, peer(req).uid, err);
+	if (r == 0)
+		answer(req, 202, cell_json(c));
+	return r;
+}
+
+static int op_restart(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
+{
+	if (c->state == ENG_STOPPED)
+		return op_start(req, c, err);
+	c->again = true;
+	int r = c->state == ENG_STOPPING ? 0 : cells_stop(c, false, err);
+	if (r == 0)
+		answer(req, 202, cell_json(c));
+	return r;
+}
+
+static int op_stop(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
+{
+	c->again = false;
+	int r = cells_stop(c, false, err);
+	if (r == 0)
+		answer(req, 202, cell_json(c));
+	return r;
+}
+
+static int op_kill(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
+{
+	c->again = false;
+	int r = cells_stop(c, true, err);
+	if (r == 0)
+		answer(req, 202, cell_json(c));
+	return r;
+}
+
+static int op_drop(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
+{
+	if (c->state != ENG_STOPPED)
+		return creel_err_set(err, CREEL_E_BUSY, 0, "cell '%s' runs", c->name);
+	if (engine_ask(CREEL_MON_DROP, c->name, 0) < 0)
+		return creel_err_set(err, CREEL_E_OS, 0, "the monitor cannot be asked");
+	api_waiters_answer(c);
+	c->name[0] = '\0';
+	answer(req, 200, json_object());
+	return 0;
+}
+
+static int op_shutdown(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
+{
+	if (cells_any_running())
+		return creel_err_set(err, CREEL_E_BUSY, 0, "cells run");
+	engine_quit();
+	answer(req, 202, json_object());
+	return 0;
+}
+
+static const struct {
+	enum evhttp_cmd_type method;
+	bool of_cell;
+	const char *path; /* below /v1, or below /v1/cells/NAME */
+	int (*run)(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err);
+} ops[] = {
+	{EVHTTP_REQ_GET, false, "/status", op_status},
+	{EVHTTP_REQ_POST, false, "/shutdown", op_shutdown},
+	{EVHTTP_REQ_GET, true, "", op_cell},
+	{EVHTTP_REQ_DELETE, true, "", op_drop},
+	{EVHTTP_REQ_POST, true, "/start", op_start},
+	{EVHTTP_REQ_POST, true, "/restart", op_restart},
+	{EVHTTP_REQ_POST, true, "/stop", op_stop},
+	{EVHTTP_REQ_POST, true, "/kill", op_kill},
+	{EVHTTP_REQ_POST, true, "/exec", exec_begin},
+	{EVHTTP_REQ_GET, true, "/logs", logs_begin},
+	{EVHTTP_REQ_POST, true, "/forward", forward_begin},
+};
+
+static int route(struct evhttp_request *req, struct creel_err *err)
+{
+	static const char prefix[] = "/v1", cells[] = "/v1/cells/";
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+	struct eng_cell *c = NULL;
+	bool known = false;
+
+	if (!path || strncmp(path, prefix, sizeof(prefix) - 1) != 0)
+		return creel_err_set(err, CREEL_E_NOTFOUND, 0, "no such path; the API is below /v1");
+	const char *rest = path + sizeof(prefix) - 1;
+	if (strncmp(path, cells, sizeof(cells) - 1) == 0) {
+		char name[CREEL_PLAN_NAME] = "";
+		rest = path + sizeof(cells) - 1;
+		size_t n = strcspn(rest, "/");
+		if (n < sizeof(name))
+			memcpy(name, rest, n);
+		rest += n;
+		if ((c = cells_find(name)) == NULL)
+			return creel_err_set(err, CREEL_E_NOTFOUND, 0, "no cell '%.40s' is known", name);
+	}
+	for (size_t i = 0; i < ELEMENTSOF(ops); i++) {
+		if (ops[i].of_cell != (c != NULL) || strcmp(rest, ops[i].path) != 0)
+			continue;
+		known = true;
+		if (ops[i].method == evhttp_request_get_command(req))
+			return ops[i].run(req, c, err);
+	}
+	if (known)
+		return creel_err_set(err, CREEL_E_UNSUPP, 0, "not with this method");
+	return creel_err_set(err, CREEL_E_NOTFOUND, 0, "no such path");
+}
+
+static void on_request(struct evhttp_request *req, void *ctx)
+{
+	struct creel_err err = {0};
+
+	/* a browser can be made to speak to many things; to none of ours does it say Origin */
+	if (evhttp_find_header(evhttp_request_get_input_headers(req), "Origin"))
+		creel_err_set(&err, CREEL_E_DENIED, 0, "requests from pages are refused");
+	else
+		(void)route(req, &err);
+	if (err.code < 0)
+		answer_err(req, &err);
+}
+
+int api_open(int listener, struct creel_err *err)
+{
+	eng.http = evhttp_new(eng.base);
+	if (!eng.http)
+		return creel_err_nomem(err);
+	evhttp_set_allowed_methods(eng.http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE);
+	evhttp_set_max_body_size(eng.http, BODY_MAX);
+	evhttp_set_max_headers_size(eng.http, HEAD_MAX);
+	evhttp_set_gencb(eng.http, on_request, NULL);
+	if (evhttp_accept_socket(eng.http, listener) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "serve the API");
+	return 0;
+}

@@ -1,0 +1,119 @@
+#pragma once
+#include "engine/plan.h"
+#include "event/record.h"
+#include "wire/cellmsg.h"
+#include "wire/monmsg.h"
+#include <event2/event.h>
+#include <event2/http.h>
+#include <sys/types.h>
+
+/*
+ * The engine: the half of creeld that decides, without a privilege. It serves the API, keeps what each
+ * cell's creel-cell says, and is the record's one writer. It gets three descriptors: the monitor's
+ * socket, the API's listener, and the record's folder.
+ */
+enum { ENGINE_CELLS = 64, ENGINE_SERVICES = 64, ENGINE_STREAMS = 4096 };
+
+enum eng_state { ENG_STOPPED, ENG_STARTING, ENG_READY, ENG_STOPPING };
+
+struct eng_cell;
+struct eng_waiter {
+	struct evhttp_request *req;
+	struct eng_cell *cell;
+	struct event *timer;
+	struct eng_waiter *next;
+};
+
+struct eng_port {
+	struct eng_cell *cell;
+	uint16_t guest;
+	int fd;
+	struct event *accept;
+};
+
+struct eng_cell {
+	char name[CREEL_PLAN_NAME]; /* "": a free slot */
+	enum eng_state state;
+	bool ready_once, bye, broken, killed;
+	bool again; /* start it again once it has stopped */
+	bool asked; /* START is on its way */
+	struct creel_plan plan;
+	uint8_t plan_hash[32], ran_hash[32];
+	uint64_t serial; /* grows with each change */
+	uint64_t started_ns;
+	pid_t pid;
+	uint32_t memory_kb;
+	char accel[8];
+	char why[200]; /* why it does not run, or what is wrong with it */
+	int fd;	       /* to its creel-cell, -1 */
+	struct event *read;
+	struct event *grace; /* SHUTDOWN to KILL */
+	size_t n_services;
+	struct eng_service {
+		char name[65];
+		uint8_t state; /* enum creel_ctl_service */
+		uint32_t a;
+	} services[ENGINE_SERVICES];
+	struct eng_port ports[CREEL_PLAN_PORTS];
+	struct eng_waiter *waiters;
+};
+
+struct engine {
+	struct event_base *base;
+	struct evhttp *http;
+	int monitor;
+	struct event *monitor_read, *commit_timer, *sign_timer;
+	struct creel_record record;
+	uint64_t signed_seq, asked_seq;
+	bool synced, quitting, ended;
+	struct eng_cell cells[ENGINE_CELLS];
+};
+extern struct engine eng;
+
+/** Run until the monitor goes away or says so. Descriptors 3, 4, 5 as said above. */
+int creel_engine_run(struct creel_err *err);
+
+/* engine.c */
+int engine_ask(uint8_t type, const char *cell, uint64_t a);
+/** End creeld as soon as no cell runs. */
+void engine_quit(void);
+
+/* journal.c: the record */
+int journal_open(int dirfd, struct creel_err *err);
+void journal_close(void);
+/** Append; kinds that must be on disk before their effect are committed here. */
+int journal_add(const struct creel_event *e, struct creel_err *err);
+/** For what has happened already: a failure is logged, and refuses new work. */
+void journal_note(const struct creel_event *e);
+/** 0, or why nothing new may be begun. */
+int journal_ok(struct creel_err *err);
+int journal_commit(void);
+/** Ask the monitor to sign the head. @return false: there is nothing new, or it could not be asked */
+bool journal_sign(void);
+
+/* cells.c */
+struct eng_cell *cells_find(const char *name);
+void cells_on_monitor(const struct creel_monmsg *m, int fd);
+int cells_start(struct eng_cell *c, uid_t by, struct creel_err *err);
+int cells_stop(struct eng_cell *c, bool now, struct creel_err *err);
+/** Something about the cell changed: whoever waits is told. */
+void cells_changed(struct eng_cell *c);
+bool cells_any_running(void);
+/** Send one message to a cell's creel-cell. */
+int cells_send(struct eng_cell *c, const struct creel_cellmsg *m, const void *spec, size_t len, int fd,
+	       struct creel_err *err);
+
+/* streams.c */
+int streams_open(struct eng_cell *c, uint8_t kind, const void *spec, size_t len, int fd,
+		 bool recorded, uint32_t *ret_id, struct creel_err *err);
+void streams_end(struct eng_cell *c, uint32_t id, bool cut, const char *why);
+void streams_end_cell(struct eng_cell *c, const char *why);
+
+/* ports.c */
+void ports_ask(struct eng_cell *c);
+void ports_open(struct eng_cell *c, size_t i, int fd);
+void ports_close(struct eng_cell *c);
+
+/* api.c */
+int api_open(int listener, struct creel_err *err);
+void api_waiters_answer(struct eng_cell *c);
