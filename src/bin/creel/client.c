@@ -341,3 +341,16 @@ int client_plan(struct creel_client *c, int plan_fd, int boot_fd, int given_fd, 
 		return creel_err_set(err, CREEL_E_DENIED, 0, "creeld refused the plan: %s", answer);
 	return 0;
 }
+
+int client_end(struct creel_client *c, struct creel_err *err)
+{
+	static const struct timespec pause = {.tv_nsec = 10000000};
+	int r = client_call(c, "POST", "/v1/shutdown", NULL, NULL, err);
+
+	for (int i = 0; r == 0 && i < 1000; i++) {
+		if (faccessat(c->run_fd, "creel.sock", F_OK, 0) < 0)
+			return 0;
+		(void)nanosleep(&pause, NULL);
+	}
+	return r < 0 ? r : creel_err_set(err, CREEL_E_TIMEOUT, 0, "creeld does not end");
+}

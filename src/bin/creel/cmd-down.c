@@ -1,11 +1,8 @@
 #include "base/cleanup.h"
 #include "client.h"
 #include "cmds.h"
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 /* Wait until the cell has stopped, and forget it. */
 static int stopped_wait(struct creel_client *c, const char *cell, struct creel_err *err)
@@ -73,19 +70,6 @@ static int cells_all(struct creel_client *c, json_t *ret, struct creel_err *err)
 	return 0;
 }
 
-static int daemon_end(struct creel_client *c, struct creel_err *err)
-{
-	static const struct timespec pause = {.tv_nsec = 10000000};
-	int r = client_call(c, "POST", "/v1/shutdown", NULL, NULL, err);
-
-	for (int i = 0; r == 0 && i < 1000; i++) {
-		if (faccessat(c->run_fd, "creel.sock", F_OK, 0) < 0)
-			return 0;
-		(void)nanosleep(&pause, NULL);
-	}
-	return r < 0 ? r : creel_err_set(err, CREEL_E_TIMEOUT, 0, "creeld does not end");
-}
-
 int cmd_down(struct creel_cli *cli, int argc, char **argv, struct creel_err *err)
 {
 	struct creel_client autoclean(client_close) c = {.run_fd = -1};
@@ -105,7 +89,7 @@ int cmd_down(struct creel_cli *cli, int argc, char **argv, struct creel_err *err
 	if (r == 0)
 		r = cells_all(&c, left, err);
 	if (r == 0 && json_array_size(left) == 0)
-		r = daemon_end(&c, err);
+		r = client_end(&c, err);
 	json_decref(cells);
 	json_decref(left);
 	if (nothing && argc == 1) {

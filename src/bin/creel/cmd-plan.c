@@ -13,15 +13,12 @@ static json_t *not_enforced(const struct creel_cell_cfg *c)
 {
 	json_t *a = json_array();
 
-	json_array_append_new(a, json_string("start: creeld is not written, no cell can be started"));
 	if (c->egress.mode.v != CREEL_EGRESS_NONE)
 		json_array_append_new(a, json_string("egress: a cell has no network interface at all"));
 	if (c->reach.n > 0)
 		json_array_append_new(a, json_string("reach"));
 	if (c->secrets.n > 0)
 		json_array_append_new(a, json_string("secrets"));
-	if (c->publish.n > 0)
-		json_array_append_new(a, json_string("publish"));
 	if (c->gate.pos.line > 0)
 		json_array_append_new(a, json_string("gate"));
 	if (c->broker.n > 0)

@@ -182,7 +182,7 @@ static void undo(struct up *u)
 		}
 	}
 	if (u->daemon_ours)
-		(void)client_call(&u->client, "POST", "/v1/shutdown", NULL, NULL, &err);
+		(void)client_end(&u->client, &err);
 }
 
 static int wanted(struct up *u, const struct creel_config *config, int argc, char **argv,

@@ -2,6 +2,7 @@
 #include "cmds.h"
 #include "event/head.h"
 #include "event/verify.h"
+#include "where.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -11,6 +12,7 @@
 
 struct opts {
 	const char *key, *head, *dir;
+	const char *seal; /* where the key and the signed head are: NULL, the record's own folder */
 };
 
 static int opts_parse(struct creel_cli *cli, int argc, char **argv, struct opts *o,
@@ -18,7 +20,7 @@ static int opts_parse(struct creel_cli *cli, int argc, char **argv, struct opts 
 {
 	static const struct option options[] = {
 		{"key", required_argument, NULL, 'k'}, {"head", required_argument, NULL, 'H'}, {0}};
-	static char dir[4096];
+	static char dir[4096], seal[4096];
 	int c;
 
 	optind = 1;
@@ -32,8 +34,14 @@ static int opts_parse(struct creel_cli *cli, int argc, char **argv, struct opts 
 	}
 	if (argc - optind > 1)
 		return creel_err_set(err, CREEL_E_USAGE, 0, "verify takes one folder");
-	(void)snprintf(dir, sizeof(dir), "%s/record", cli->state_dir ? cli->state_dir : "/var/lib/creel");
+	int r = where_state(cli->state_dir, dir, sizeof(dir) - 8, err);
+	if (r < 0)
+		return r;
+	/* beside the record, where its writer has no right */
+	(void)snprintf(seal, sizeof(seal), "%.4080s/seal", dir);
+	(void)strcat(dir, "/record");
 	o->dir = optind < argc ? argv[optind] : dir;
+	o->seal = optind < argc ? NULL : seal;
 	return 0;
 }
 
@@ -116,7 +124,8 @@ int cmd_verify(struct creel_cli *cli, int argc, char **argv, struct creel_err *e
 	autofd int dirfd = open(o.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "open %s", o.dir);
-	int have = head_find(dirfd, &o, &head, err);
+	autofd int seal = o.seal ? open(o.seal, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int have = head_find(seal >= 0 ? seal : dirfd, &o, &head, err);
 	if (have < 0 && have != CREEL_E_BROKEN)
 		return have;
 	if (have == CREEL_E_BROKEN) {

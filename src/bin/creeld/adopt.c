@@ -10,7 +10,7 @@
 
 /*
  * What a cell's run folder says about its processes: `procs`, a line "ROLE PID START" each and the
- * time of the start, and `plan`, the plan that it runs. Only the monitor writes there.
+ * time of the start, and `plan` and `boot`, what it was started with. Only the monitor writes there.
  */
 static const char *const roles[ROLE_COUNT] = {"vmm", "cell", "share"};
 
@@ -37,25 +37,38 @@ int adopt_save(const struct mon_cell *c, int dirfd, struct creel_err *err)
 	if (r == 0)
 		r = file_write(dirfd, "plan", c->plan_text.data, c->plan_text.len, err);
 	if (r == 0)
+		r = file_write(dirfd, "boot", c->boot.data, c->boot.len, err);
+	if (r == 0)
 		r = file_write(dirfd, "procs.new", text.data, text.len, err);
 	if (r == 0 && renameat(dirfd, "procs.new", dirfd, "procs") < 0)
 		r = creel_err_set(err, CREEL_E_OS, errno, "write procs");
 	return r;
 }
 
-static int plan_load(struct mon_cell *c, int dirfd, struct creel_err *err)
+static int file_read(int dirfd, const char *name, struct creel_buf *out, struct creel_err *err)
 {
 	uint8_t buf[8192];
 	ssize_t n;
 
-	creel_buf_init(&c->plan_text, CREEL_PLAN_MAX);
-	autofd int fd = openat(dirfd, "plan", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	autofd int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "open plan");
+		return creel_err_set(err, CREEL_E_OS, errno, "open %s", name);
 	while ((n = read(fd, buf, sizeof(buf))) > 0)
-		if (creel_buf_add(&c->plan_text, buf, (size_t)n, err) < 0)
+		if (creel_buf_add(out, buf, (size_t)n, err) < 0)
 			return err->code;
-	int r = creel_plan_decode(c->plan_text.data, c->plan_text.len, &c->plan, err);
+	return n < 0 ? creel_err_set(err, CREEL_E_OS, errno, "read %s", name) : 0;
+}
+
+static int plan_load(struct mon_cell *c, int dirfd, struct creel_err *err)
+{
+	creel_buf_init(&c->plan_text, CREEL_PLAN_MAX);
+	creel_buf_init(&c->boot, CREEL_BOOT_MAX);
+	int r = file_read(dirfd, "plan", &c->plan_text, err);
+	if (r == 0)
+		r = file_read(dirfd, "boot", &c->boot, err);
+	if (r == 0)
+		r = creel_plan_decode(c->plan_text.data, c->plan_text.len, &c->plan, err);
+	c->planned = r == 0;
 	c->ran = c->plan;
 	return r;
 }
@@ -118,7 +131,10 @@ static void adopt_one(const char *name)
 	creel_log_info("cell %s did not survive: removing what is left of it", name);
 	launch_kill(c);
 	launch_clean(name);
-	c->name[0] = '\0';
+	/* what was planned and is gone is said to the engine, for the record */
+	c->lost = c->planned;
+	if (!c->lost)
+		c->name[0] = '\0';
 }
 
 int adopt_all(struct creel_err *err)

@@ -393,7 +393,7 @@ void launch_kill(struct mon_cell *c)
 void launch_clean(const char *name)
 {
 	static const char *const files[] = {"initrd", "log", "engine.sock", "share.sock", "procs",
-					    "procs.new", "plan"};
+					    "procs.new", "plan", "boot"};
 	autofd int dirfd = openat(mon.cells_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	for (size_t i = 0; dirfd >= 0 && i < ELEMENTSOF(files); i++)

@@ -74,18 +74,22 @@ static void tell_started(const struct mon_cell *c, int fd)
 	monitor_tell(&m, fd);
 }
 
+static void tell_exited(const struct mon_cell *c)
+{
+	struct creel_monmsg m = {.type = CREEL_MON_EXITED, .a = (uint64_t)(int64_t)c->status};
+
+	(void)snprintf(m.cell, sizeof(m.cell), "%s", c->name);
+	monitor_tell(&m, -1);
+}
+
 void monitor_cell_gone(struct mon_cell *c)
 {
-	struct creel_monmsg m = {.type = CREEL_MON_EXITED};
-
 	if (!c->running)
 		return;
 	launch_kill(c);
 	launch_clean(c->name);
 	c->running = c->adopted = false;
-	(void)snprintf(m.cell, sizeof(m.cell), "%s", c->name);
-	m.a = (uint64_t)(int64_t)c->status;
-	monitor_tell(&m, -1);
+	tell_exited(c);
 	if (!c->planned)
 		c->name[0] = '\0';
 }
@@ -234,6 +238,10 @@ static int engine_begin(struct creel_err *err)
 		if (!c->name[0])
 			continue;
 		tell_plan(c);
+		if (c->lost) {
+			c->lost = false;
+			tell_exited(c);
+		}
 		if (!c->running)
 			continue;
 		struct creel_err why = {0};

@@ -85,7 +85,8 @@ static int setup(void **state)
 		dup2(a, 3);
 		dup2(b, 4);
 		dup2(e, 5);
-		close_range(6, ~0U, 0);
+		dup2(open("/dev/null", O_RDONLY), 6); /* a console that has ended */
+		close_range(7, ~0U, 0);
 		execl(program, "creel-cell", (char *)NULL);
 		_exit(127);
 	}
