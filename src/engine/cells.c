@@ -333,12 +333,14 @@ static void on_exited(struct eng_cell *c, const struct creel_monmsg *m)
 		c->why[0] = '\0';
 	else if (!c->why[0])
 		(void)snprintf(c->why, sizeof(c->why), "the machine ended by itself");
-	cells_changed(c);
-	if (c->again) {
-		c->again = false;
-		if (cells_start(c, 0, &err) < 0)
-			(void)fail(c, err.msg);
+	if (!c->again) {
+		cells_changed(c);
+		return;
 	}
+	/* whoever waits sees it go from stopping to starting: `stopped` would be its end */
+	c->again = false;
+	if (cells_start(c, 0, &err) < 0)
+		(void)fail(c, err.msg);
 }
 
 void cells_on_monitor(const struct creel_monmsg *m, int fd)

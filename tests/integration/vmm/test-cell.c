@@ -67,8 +67,10 @@ static int connect_engine(void)
 
 static int setup(void **state)
 {
-	int c[2], q[2];
+	int c[2], q[2], p[2];
 
+	assert_int_equal(pipe(p), 0);
+	close(p[1]);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, c), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, q), 0);
 	int l = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -82,16 +84,18 @@ static int setup(void **state)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		/* clear of 3..5 first, so that none is overwritten before it is copied */
 		int a = fcntl(c[1], F_DUPFD, 20), b = fcntl(q[1], F_DUPFD, 20), e = fcntl(l, F_DUPFD, 20);
+		int con = fcntl(p[0], F_DUPFD, 20); /* a console that has ended */
 		dup2(a, 3);
 		dup2(b, 4);
 		dup2(e, 5);
-		dup2(open("/dev/null", O_RDONLY), 6); /* a console that has ended */
+		dup2(con, 6);
 		close_range(7, ~0U, 0);
 		execl(program, "creel-cell", (char *)NULL);
 		_exit(127);
 	}
 	close(c[1]);
 	close(q[1]);
+	close(p[0]);
 	close(l);
 	chan = c[0];
 	qmp = q[0];
