@@ -263,7 +263,10 @@ static int name_copy(const uint8_t *up, size_t len, size_t *at, struct creel_buf
 	}
 }
 
-/* SVCB (RFC 9460) without the `ech` parameter (5). @return 1 when it was there */
+/*
+ * SVCB (RFC 9460) without `ech` (5), and without the address hints (4, 6): addresses are taken from
+ * A and AAAA alone, which are checked and pinned. @return 1 when one was there
+ */
 static int svcb_copy(const struct creel_dns_rr *rr, const uint8_t *up, size_t up_len,
 		     struct creel_buf *out, struct creel_err *err)
 {
@@ -282,7 +285,7 @@ static int svcb_copy(const struct creel_dns_rr *rr, const uint8_t *up, size_t up
 		if (end - at < 4 || creel_be16(up + at + 2) > end - at - 4)
 			return creel_err_set(err, CREEL_E_TRUNC, 0, "SVCB parameter cut");
 		size_t n = 4U + creel_be16(up + at + 2);
-		if (creel_be16(up + at) == 5)
+		if (creel_be16(up + at) >= 4 && creel_be16(up + at) <= 6)
 			changed = 1;
 		else if ((r = creel_buf_add(out, up + at, n, err)) < 0)
 			return r;

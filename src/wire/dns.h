@@ -120,8 +120,8 @@ int creel_dns_reply_malformed(const uint8_t *msg, size_t len, enum creel_dns_rco
 
 /**
  * Answer @p q with the records of @p up, an upstream's answer to the same question: answer and
- * authority sections, DNSSEC records only when asked for, SVCB and HTTPS without `ech` (then
- * without AD and signatures), TTLs of at most @p max_ttl.
+ * authority sections, DNSSEC records only when asked for, SVCB and HTTPS without `ech`
+ * and address hints (then without AD and signatures), TTLs of at most @p max_ttl.
  *
  * @param secure  the answer was validated: AD is set for who asked for DNSSEC
  * @return 0, CREEL_E_TRUNC, CREEL_E_SYNTAX, CREEL_E_TOOBIG, CREEL_E_NOMEM

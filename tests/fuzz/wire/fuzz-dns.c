@@ -24,7 +24,7 @@ static void walk_all(const uint8_t *msg, size_t len, bool ours)
 			while (*p)
 				p += *p + 1;
 			for (p++; p < end; p += 4 + creel_be16(p + 2))
-				if (creel_be16(p) == 5)
+				if (creel_be16(p) >= 4 && creel_be16(p) <= 6)
 					abort();
 		}
 	}

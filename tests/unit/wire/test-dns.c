@@ -185,7 +185,7 @@ static void ech_is_cut_out(void **state)
 {
 	/* HTTPS 1 . alpn=h2 ech=xyz port=443, with a signature */
 	static const char https[] = "\0\0\x81\xa0\0\1\0\2\0\0\0\0" EX "\0\x41\0\1"
-				    "\xc0\x0c\0\x41\0\1\0\0\0\x3c\0\x17\0\1\0" "\0\1\0\3\2h2" "\0\5\0\3xyz"
+				    "\xc0\x0c\0\x41\0\1\0\0\0\x3c\0\x1f\0\1\0" "\0\1\0\3\2h2" "\0\4\0\4xyz4" "\0\5\0\3xyz"
 				    "\0\3\0\2\1\xbb"
 				    "\xc0\x0c\0\x2e\0\1\0\0\0\1\0\3sig";
 	struct creel_dns_query q = query(
