@@ -1,4 +1,6 @@
 #include "image/image.h"
+#include "image/builtin.h"
+#include "image/install.h"
 #include "image/tree.h"
 #include "wire/cpio.h"
 #include <errno.h>
@@ -16,12 +18,6 @@
 
 static const char format_version[] = "creel-image-1";
 
-static const struct creel_image_spec builtins[] = {
-	{.name = "base",
-	 .suite = "bookworm",
-	 .packages = {"ca-certificates", "e2fsprogs"}},
-};
-
 /* In the order in which they are loaded; what the kernel has built in is passed over. */
 static const char *const modules[] = {
 	"drivers/virtio/virtio_ring", "drivers/virtio/virtio",	  "drivers/virtio/virtio_mmio",
@@ -32,12 +28,19 @@ static const char *const modules[] = {
 	"fs/ext4/ext4",
 };
 
-const struct creel_image_spec *creel_image_builtin(const char *name)
+int creel_image_builtin(const char *name, struct creel_recipe *ret, struct creel_err *err)
 {
-	for (size_t i = 0; i < ELEMENTSOF(builtins); i++)
-		if (strcmp(builtins[i].name, name) == 0)
-			return &builtins[i];
-	return NULL;
+	struct creel_diags autoclean(creel_diags_fini) diags = {0};
+
+	for (const struct creel_builtin *b = creel_builtins; b->name; b++)
+		if (strcmp(b->name, name) == 0) {
+			int r = creel_recipe_load(b->text, b->len, name, -1, ret, &diags, err);
+			if (r < 0 && diags.n > 0)
+				return creel_err_set(err, r, 0, "built-in recipe %s:%u: %s", name,
+						     diags.v[0].pos.line, diags.v[0].msg);
+			return r;
+		}
+	return creel_err_set(err, CREEL_E_NOTFOUND, 0, "no built-in recipe '%s'", name);
 }
 
 static int hash_file(crypto_generichash_state *h, const char *path, struct creel_err *err)
@@ -51,6 +54,18 @@ static int hash_file(crypto_generichash_state *h, const char *path, struct creel
 	while ((n = read(fd, buf, sizeof(buf))) > 0)
 		crypto_generichash_update(h, buf, (unsigned long long)n);
 	return n < 0 ? creel_err_set(err, CREEL_E_OS, errno, "read %s", path) : 0;
+}
+
+static int hash_source(crypto_generichash_state *h, int dirfd, const char *name, struct creel_err *err)
+{
+	char path[64];
+
+	/* beneath the recipe's folder; what is installed is opened the same way, without links */
+	autofd int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return creel_err_set(err, CREEL_E_CONFIG, errno, "source %s", name);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return hash_file(h, path, err);
 }
 
 static void hash_word(crypto_generichash_state *h, const char *s)
@@ -79,9 +94,11 @@ static int id_make(const struct creel_image_spec *spec, const struct creel_image
 	crypto_generichash_init(&h, NULL, 0, sizeof(sum));
 	hash_word(&h, format_version);
 	hash_word(&h, spec->name);
-	hash_word(&h, spec->suite);
-	for (size_t i = 0; spec->packages[i]; i++)
-		hash_word(&h, spec->packages[i]);
+	crypto_generichash_update(&h, spec->recipe->hash, sizeof(spec->recipe->hash));
+	for (size_t i = 0; i < spec->recipe->files.n; i++)
+		if (spec->recipe->files.v[i].source.s &&
+		    (r = hash_source(&h, spec->dirfd, spec->recipe->files.v[i].source.s, err)) < 0)
+			return r;
 	for (size_t i = 0; i < ELEMENTSOF(modules); i++)
 		hash_word(&h, modules[i]);
 	for (size_t i = 0; i < sources->gl_pathc; i++)
@@ -99,13 +116,14 @@ struct build {
 	const struct creel_image_env *env;
 	glob_t sources;
 	char tmp[400]; /* the work folder, below the cache */
+	int step, steps;
 	struct creel_buf *tail;
 };
 
-static void step(struct build *b, int n, const char *what)
+static void step(struct build *b, const char *what)
 {
 	if (b->env->progress)
-		b->env->progress(b->env->ctx, n, 4, what);
+		b->env->progress(b->env->ctx, ++b->step, b->steps, what);
 }
 
 /* The last lines of a tool's output, for the error message's reader. */
@@ -138,9 +156,16 @@ static int run(struct build *b, const char *const argv[], struct creel_err *err)
 		return creel_err_set(err, CREEL_E_OS, errno, "open %s", log);
 	pid = fork();
 	if (pid == 0) {
-		static const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
-						  "SOURCE_DATE_EPOCH=1", NULL};
+		static const char cas[] = "/etc/ssl/certs/ca-certificates.crt";
+		static const char cafile[] = "npm_config_cafile=/etc/ssl/certs/ca-certificates.crt";
+		char home[440], npm[560];
+		const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+					   "SOURCE_DATE_EPOCH=1", home, npm,
+					   /* the machine's own trust, as apt has it: Node brings another */
+					   access(cas, R_OK) == 0 ? cafile : NULL, NULL};
 		int null = open("/dev/null", O_RDONLY);
+		(void)snprintf(home, sizeof(home), "HOME=%s/home", b->tmp);
+		(void)snprintf(npm, sizeof(npm), "npm_config_cache=%s/npm", b->env->cache);
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(null, 0);
 		dup2(fd, 1);
@@ -179,7 +204,7 @@ static int mmdebstrap(struct build *b, const char *variant, const char *include,
 	argv[n++] = "--dpkgopt=path-exclude=/usr/share/locale/*";
 	if (hook)
 		argv[n++] = hook;
-	argv[n++] = b->spec->suite;
+	argv[n++] = b->spec->recipe->debian.suite.s;
 	argv[n++] = dir;
 	for (size_t i = 0; i < b->sources.gl_pathc && n + 1 < ELEMENTSOF(argv); i++)
 		argv[n++] = b->sources.gl_pathv[i];
@@ -187,7 +212,7 @@ static int mmdebstrap(struct build *b, const char *variant, const char *include,
 	return run(b, argv, err);
 }
 
-static int root_make(struct build *b, struct creel_err *err)
+static int tree_debian(struct build *b, struct creel_err *err)
 {
 	/* what differs from one build to the next, and what a cell has no use for */
 	static const char hook[] =
@@ -196,21 +221,84 @@ static int root_make(struct build *b, struct creel_err *err)
 		"\"$1\"/var/lib/dbus/machine-id \"$1\"/etc/resolv.conf \"$1\"/etc/hostname "
 		"\"$1\"/etc/apt/sources.list.d/* \"$1\"/dev/* \"$1\"/run/* \"$1\"/tmp/*; "
 		"mkdir -p \"$1\"/persist \"$1\"/run/secrets \"$1\"/var/log; : > \"$1\"/etc/machine-id";
+	const struct creel_strs *packages = &b->spec->recipe->debian.packages;
 	struct creel_buf autoclean(creel_buf_fini) include;
 	int r;
 
-	creel_buf_init(&include, 8192);
-	r = creel_buf_adds(&include, "--include=", err);
-	for (size_t i = 0; r == 0 && b->spec->packages[i]; i++)
-		r = creel_buf_addf(&include, err, "%s%s", i ? "," : "", b->spec->packages[i]);
+	creel_buf_init(&include, 65536);
+	/* e2fsprogs: creel-init makes, checks and grows volumes with it */
+	r = creel_buf_adds(&include, "--include=e2fsprogs", err);
+	for (size_t i = 0; r == 0 && i < packages->n; i++)
+		r = creel_buf_addf(&include, err, ",%s", packages->v[i].s);
+	return r < 0 ? r : mmdebstrap(b, "--variant=minbase", creel_buf_str(&include), hook, "root", err);
+}
+
+/* No lifecycle script runs: what a package wants to do at its installation, it does not do. */
+static int tree_npm(struct build *b, struct creel_err *err)
+{
+	const struct creel_strs *npm = &b->spec->recipe->npm;
+	const char *argv[96] = {"npm",	       "install",   "--prefix",	   "root/opt/npm", "--ignore-scripts",
+				"--omit=dev",  "--no-audit", "--no-fund",  "--no-update-notifier",
+				"--no-save",   "--loglevel=error"};
+	char path[480];
+	size_t n = 11;
+
+	if (b->spec->recipe->npm_scripts.n > 0)
+		return creel_err_set(err, CREEL_E_UNSUPP, 0, "npm_scripts: lifecycle scripts are not run yet");
+	for (size_t i = 0; i < npm->n; i++) {
+		if (n + 2 > ELEMENTSOF(argv))
+			return creel_err_set(err, CREEL_E_TOOBIG, 0, "over 80 npm packages");
+		argv[n++] = npm->v[i].s;
+	}
+	argv[n] = NULL;
+	(void)snprintf(path, sizeof(path), "%s/home", b->tmp);
+	int r = creel_tree_mkdirs(path, err);
+	(void)snprintf(path, sizeof(path), "%s/root/opt/npm", b->tmp);
 	if (r == 0)
-		r = mmdebstrap(b, "--variant=minbase", creel_buf_str(&include), hook, "root", err);
+		r = creel_tree_mkdirs(path, err);
+	return r < 0 ? r : run(b, argv, err);
+}
+
+static int tree_install(struct build *b, struct creel_err *err)
+{
+	const struct creel_recipe *recipe = b->spec->recipe;
+	char path[480];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s/root", b->tmp);
+	autofd int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
+	r = creel_install_users(root, recipe, err);
 	if (r == 0)
-		r = run(b, (const char *const[]){"mkfs.erofs", "-T0", "-U",
-						 "c4ee1000-0000-4000-8000-000000000001", "root.erofs",
-						 "root", NULL},
-			err);
-	return r;
+		r = creel_install_npm_links(root, recipe, err);
+	if (r == 0 && strcmp(b->spec->name, "openclaw") == 0)
+		r = creel_install_openclaw_patience(root, err);
+	return r < 0 ? r : creel_install_files(root, b->spec->dirfd, recipe, err);
+}
+
+static int root_make(struct build *b, struct creel_err *err)
+{
+	const struct creel_recipe *recipe = b->spec->recipe;
+	int r;
+
+	if (recipe->go.n > 0 || recipe->url.n > 0)
+		return creel_err_set(err, CREEL_E_UNSUPP, 0, "recipe: `go` and `url` are not built yet");
+	step(b, "Debian packages");
+	r = tree_debian(b, err);
+	if (r == 0 && recipe->npm.n > 0) {
+		step(b, "npm packages");
+		r = tree_npm(b, err);
+	}
+	if (r == 0)
+		r = tree_install(b, err);
+	if (r < 0)
+		return r;
+	step(b, "the root file system");
+	return run(b, (const char *const[]){"mkfs.erofs", "-T0", "-U",
+					    "c4ee1000-0000-4000-8000-000000000001", "root.erofs", "root",
+					    NULL},
+		   err);
 }
 
 static int initramfs_make(struct build *b, const char *kernel_dir, struct creel_err *err)
@@ -300,9 +388,14 @@ static int publish(struct build *b, const char *id, const char *dir, struct cree
 	}
 	creel_buf_init(&json, 65536);
 	r = creel_buf_addf(&json, err, "{\"id\":\"%s\",\"recipe\":\"%s\",\"suite\":\"%s\",\"packages\":[",
-			   id, b->spec->name, b->spec->suite);
-	for (size_t i = 0; r == 0 && b->spec->packages[i]; i++)
-		r = creel_buf_addf(&json, err, "%s\"%s\"", i ? "," : "", b->spec->packages[i]);
+			   id, b->spec->name, b->spec->recipe->debian.suite.s);
+	for (size_t i = 0; r == 0 && i < b->spec->recipe->debian.packages.n; i++)
+		r = creel_buf_addf(&json, err, "%s\"%s\"", i ? "," : "",
+				   b->spec->recipe->debian.packages.v[i].s);
+	if (r == 0)
+		r = creel_buf_adds(&json, "],\"npm\":[", err);
+	for (size_t i = 0; r == 0 && i < b->spec->recipe->npm.n; i++)
+		r = creel_buf_addf(&json, err, "%s\"%s\"", i ? "," : "", b->spec->recipe->npm.v[i].s);
 	if (r == 0)
 		r = creel_buf_adds(&json, "]}\n", err);
 	(void)snprintf(to, sizeof(to), "%s/out/manifest.json", b->tmp);
@@ -325,20 +418,20 @@ static int build_locked(struct build *b, const char *id, const char *dir, struct
 		return creel_err_add(err, "remove what an earlier build left");
 	if (mkdir(b->tmp, 0755) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "make %s", b->tmp);
-	step(b, 1, "the user land");
+	b->steps = b->spec->recipe->npm.n > 0 ? 6 : 5;
 	r = root_make(b, err);
 	if (r == 0) {
-		step(b, 2, "the kernel and its modules");
+		step(b, "the kernel and its modules");
 		r = kernel_make(b, err);
 	}
 	if (r == 0) {
-		step(b, 3, "publishing");
+		step(b, "publishing");
 		r = publish(b, id, dir, err);
 	}
 	struct creel_err ignored = {0};
 	(void)creel_tree_remove(b->tmp, &ignored);
 	if (r == 0)
-		step(b, 4, "done");
+		step(b, "done");
 	return r;
 }
 

@@ -1,22 +1,21 @@
 #pragma once
 #include "base/buf.h"
+#include "config/recipe.h"
 
 /*
  * A recipe becomes an image: root.erofs, vmlinuz, initramfs.cpio and manifest.json in
  * CACHE/images/ID, where ID is the BLAKE2b-256 of everything that went in: the recipe, the machine's
- * apt sources, creel-init and the format's version. A folder with such a name is whole: it got the
+ * apt sources, creel-init, the files it takes and the format's version. A folder with such a name is whole: it got the
  * name by a rename, after all of it was on disk.
  */
-enum { CREEL_IMAGE_PACKAGES = 64 };
-
 struct creel_image_spec {
-	const char *name;
-	const char *suite; /* Debian's: "bookworm" */
-	const char *packages[CREEL_IMAGE_PACKAGES + 1];
+	const char *name; /* for messages and the manifest */
+	const struct creel_recipe *recipe;
+	int dirfd; /* the recipe's folder: sources of files; -1 for a built-in */
 };
 
-/** A built-in recipe. @return NULL when there is none of that name */
-const struct creel_image_spec *creel_image_builtin(const char *name);
+/** Load a built-in recipe. @return 0, CREEL_E_NOTFOUND (there is none of that name), ... */
+int creel_image_builtin(const char *name, struct creel_recipe *ret, struct creel_err *err);
 
 struct creel_image_env {
 	const char *cache;     /* absolute; made when missing */

@@ -69,11 +69,11 @@ static int prepare(struct up *u, struct coming *c, int dirfd, struct creel_err *
 	struct load_recipe autoclean(load_recipe_fini) recipe = {.dirfd = -1};
 	struct creel_image image = {0};
 
-	int r = load_recipe(c->cfg, dirfd, &recipe, err);
+	int r = load_recipe(c->cfg->recipe.s, dirfd, &recipe, err);
 	if (r == 0)
 		r = load_image(&recipe, build_progress, (void *)(uintptr_t)c->cfg->recipe.s, &image, err);
 	if (r == 0)
-		r = planmake(c->cfg, recipe.have ? &recipe.recipe : NULL, recipe.dirfd, &image, &p, err);
+		r = planmake(c->cfg, &recipe.recipe, recipe.dirfd, &image, &p, err);
 	if (r < 0)
 		return r;
 	autofd int plan = creel_memfd_sealed("plan", p.text.data, p.text.len, err);

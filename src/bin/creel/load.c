@@ -27,14 +27,29 @@ void load_recipe_fini(struct load_recipe *r)
 		close(r->dirfd);
 }
 
-int load_recipe(const struct creel_cell_cfg *cell, int dirfd, struct load_recipe *ret,
-		struct creel_err *err)
+int load_recipe(const char *name, int dirfd, struct load_recipe *ret, struct creel_err *err)
 {
-	*ret = (struct load_recipe){.name = cell->recipe.s, .dirfd = -1};
-	if (strcmp(cell->recipe.s, "base") == 0)
-		return 0;
-	return creel_err_set(err, CREEL_E_UNSUPP, 0, "recipe '%s' cannot be built yet; only `base` can",
-			     cell->recipe.s);
+	struct creel_diags autoclean(creel_diags_fini) diags = {0};
+	struct creel_buf autoclean(creel_buf_fini) text;
+	struct creel_err ignored = {0};
+	int r;
+
+	creel_buf_init(&text, 1 << 20);
+	*ret = (struct load_recipe){.name = name, .dirfd = -1};
+	if (!creel_recipe_is_path(name)) {
+		r = creel_image_builtin(name, &ret->recipe, err);
+		if (r == CREEL_E_NOTFOUND)
+			r = creel_err_set(err, CREEL_E_UNSUPP, 0,
+					  "recipe '%s' cannot be built yet: base and openclaw can, and a file's "
+					  "path with a '/'",
+					  name);
+	} else {
+		r = creel_recipe_load_file(dirfd, name, &ret->recipe, &ret->dirfd, &diags, err);
+		(void)creel_diags_print(&diags, CREEL_DIAG_ERROR, &text, &ignored);
+		fputs(creel_buf_str(&text), stderr);
+	}
+	ret->have = r == 0;
+	return r;
 }
 
 static void tail_show(const struct creel_buf *tail)
@@ -56,6 +71,8 @@ int load_image(const struct load_recipe *recipe,
 	       struct creel_image *ret, struct creel_err *err)
 {
 	struct creel_buf autoclean(creel_buf_fini) tail;
+	struct creel_image_spec spec = {
+		.name = recipe->name, .recipe = &recipe->recipe, .dirfd = recipe->dirfd};
 	char cache[512], init[512];
 
 	creel_buf_init(&tail, 8192);
@@ -65,7 +82,7 @@ int load_image(const struct load_recipe *recipe,
 	struct creel_image_env env = {
 		.cache = cache, .init_path = init, .progress = progress, .ctx = ctx};
 	if (r == 0)
-		r = creel_image_build(creel_image_builtin("base"), &env, ret, &tail, err);
+		r = creel_image_build(&spec, &env, ret, &tail, err);
 	if (r < 0)
 		tail_show(&tail);
 	return r;

@@ -10,15 +10,15 @@ int load_config(struct creel_cli *cli, struct creel_config *ret, int *ret_dirfd,
 
 struct load_recipe {
 	const char *name;
-	bool have; /* false: the built-in `base` */
+	bool have;
 	struct creel_recipe recipe;
 	int dirfd;
 };
 void load_recipe_fini(struct load_recipe *r);
 CREEL_DEFINE_CLEANUP(struct load_recipe, load_recipe_fini)
-/** @param dirfd  the folder of creel.yaml */
-int load_recipe(const struct creel_cell_cfg *cell, int dirfd, struct load_recipe *ret,
-		struct creel_err *err);
+/** A built-in, or a file (with a '/'); what is wrong in it is printed here.
+ *  @param dirfd  the folder that a path is relative to */
+int load_recipe(const char *name, int dirfd, struct load_recipe *ret, struct creel_err *err);
 
 /** Find or build the image. A failing tool's last lines are printed. */
 int load_image(const struct load_recipe *recipe,
