@@ -205,6 +205,12 @@ int cells_start(struct eng_cell *c, uid_t by, struct creel_err *err)
 	creel_event_num(&e, "uid", by);
 	if ((r = journal_add(&e, err)) < 0)
 		return r;
+	for (size_t i = 0; i < c->plan.n_secrets; i++) {
+		struct creel_event s = event_of(CREEL_EV_SECRET_STAGE, c);
+		creel_event_str(&s, "secret", c->plan.secrets[i].name);
+		if ((r = journal_add(&s, err)) < 0)
+			return r;
+	}
 	c->ready_once = c->bye = c->broken = c->killed = c->again = false;
 	c->n_services = 0;
 	c->memory_kb = 0;
@@ -332,7 +338,8 @@ static void on_exited(struct eng_cell *c, const struct creel_monmsg *m)
 	if (clean)
 		c->why[0] = '\0';
 	else if (!c->why[0])
-		(void)snprintf(c->why, sizeof(c->why), "the machine ended by itself");
+		(void)snprintf(c->why, sizeof(c->why), "the machine or its share ended by itself; see log/%s below the "
+			       "state folder", c->name);
 	if (!c->again) {
 		cells_changed(c);
 		return;

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-static const char format_version[] = "creel-image-1";
+static const char format_version[] = "creel-image-2";
 
 /* In the order in which they are loaded; what the kernel has built in is passed over. */
 static const char *const modules[] = {
@@ -273,7 +273,7 @@ static int tree_install(struct build *b, struct creel_err *err)
 	if (r == 0)
 		r = creel_install_npm_links(root, recipe, err);
 	if (r == 0 && strcmp(b->spec->name, "openclaw") == 0)
-		r = creel_install_openclaw_patience(root, err);
+		r = creel_install_openclaw(root, err);
 	return r < 0 ? r : creel_install_files(root, b->spec->dirfd, recipe, err);
 }
 

@@ -263,12 +263,17 @@ static int patch_file(int dir, const char *name, struct creel_err *err)
 	return changed;
 }
 
-int creel_install_openclaw_patience(int root, struct creel_err *err)
+int creel_install_openclaw(int root, struct creel_err *err)
 {
+	static const char pending[] = "/opt/npm/node_modules/openclaw/.openclaw-lifecycle-pending";
 	static const char *const dirs[] = {"/opt/npm/node_modules/openclaw/dist",
 					   "/opt/npm/node_modules/openclaw/dist/state"};
+	const char *name = NULL;
 	int changed = 0;
 
+	autofd int dir = parent_open(root, pending, &name, err);
+	if (dir < 0 || (unlinkat(dir, name, 0) < 0 && errno != ENOENT))
+		return creel_err_set(err, CREEL_E_OS, errno, "remove %s of the image", pending);
 	for (size_t i = 0; i < ELEMENTSOF(dirs); i++) {
 		int fd = open_in(root, dirs[i], O_RDONLY | O_DIRECTORY, 0);
 		autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);

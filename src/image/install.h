@@ -15,10 +15,12 @@ int creel_install_files(int root, int dirfd, const struct creel_recipe *r, struc
 /** Link the programs of the npm packages named in the recipe into /usr/local/bin. */
 int creel_install_npm_links(int root, const struct creel_recipe *r, struct creel_err *err);
 /**
- * OpenClaw gives a worker thread five seconds to start, which an emulated machine takes at times: the
+ * What OpenClaw's package needs in a read-only image. Its install script removes files that an older
+ * installation left, of which a new tree has none, and then the mark that it has not run: the mark is
+ * removed here. And OpenClaw gives a worker thread five seconds to start, which an emulated machine takes at times: the
  * gateway then ends. Make it a minute, in every file that has the limit.
  * @return 0, CREEL_E_NOTFOUND (this version has it nowhere: look again before going on)
  */
-int creel_install_openclaw_patience(int root, struct creel_err *err);
+int creel_install_openclaw(int root, struct creel_err *err);
 /** Whole file from the tree. */
 int creel_install_read(int root, const char *path, struct creel_buf *out, struct creel_err *err);

@@ -3,7 +3,9 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <grp.h>
+#include <sched.h>
 #include <seccomp.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -17,12 +19,29 @@ int jail_identity(const struct jail *j, struct creel_err *err)
 		return creel_err_set(err, CREEL_E_OS, errno, "change group");
 	/* the bounding set goes while we may still change it */
 	capng_clear(CAPNG_SELECT_BOTH);
+	if (j->share) {
+		(void)capng_update(CAPNG_ADD,
+				   (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE |
+						  CAPNG_BOUNDING_SET),
+				   CAP_SYS_CHROOT);
+		/* to drop the bounding set: its capability library ends it otherwise */
+		(void)capng_update(CAPNG_ADD,
+				   (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE |
+						  CAPNG_BOUNDING_SET),
+				   CAP_SETPCAP);
+		if (prctl(PR_SET_KEEPCAPS, 1) < 0)
+			return creel_err_set(err, CREEL_E_OS, errno, "keep CAP_SYS_CHROOT");
+	}
 	if (capng_apply(CAPNG_SELECT_BOUNDS) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "clear the bounding set");
 	if (setresuid(j->uid, j->uid, j->uid) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "change user");
 	if (capng_apply(CAPNG_SELECT_CAPS) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "drop capabilities");
+	if (j->share && (prctl(PR_SET_KEEPCAPS, 0) < 0 ||
+			 prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_CHROOT, 0, 0) < 0 ||
+			 prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SETPCAP, 0, 0) < 0))
+		return creel_err_set(err, CREEL_E_OS, errno, "keep CAP_SYS_CHROOT");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "set no_new_privs");
 	return 0;
@@ -32,7 +51,7 @@ int jail_identity(const struct jail *j, struct creel_err *err)
  * A floor that every jailed program stands on, not a list of what each may call: QEMU and virtiofsd
  * bring filters of their own on top. An unknown name is an error, never passed over.
  */
-int jail_seccomp(struct creel_err *err)
+int jail_seccomp(const struct jail *j, struct creel_err *err)
 {
 	static const char *const denied[] = {
 		"ptrace", "process_vm_readv", "process_vm_writev", "mount", "umount2", "pivot_root",
@@ -54,6 +73,14 @@ int jail_seccomp(struct creel_err *err)
 
 	for (size_t i = 0; r == 0 && i < ELEMENTSOF(denied); i++) {
 		int nr = seccomp_syscall_resolve_name(at = denied[i]);
+		if (j->share && strcmp(denied[i], "chroot") == 0)
+			continue;
+		if (j->share && strcmp(denied[i], "unshare") == 0) {
+			/* a working folder for each of its threads, and nothing else */
+			r = seccomp_rule_add_exact(f, SCMP_ACT_ERRNO(EPERM), nr, 1,
+						   SCMP_A0(SCMP_CMP_NE, CLONE_FS));
+			continue;
+		}
 		r = nr < 0 ? -EINVAL
 			   : seccomp_rule_add_exact(f, SCMP_ACT_ERRNO(EPERM), nr, 0);
 	}

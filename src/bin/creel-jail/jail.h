@@ -16,6 +16,7 @@ struct jail {
 	int last_fd; /* descriptors above it are closed */
 	unsigned long max_files;
 	bool has_devices; /* /dev/null, zero, urandom */
+	bool share;	  /* a file server: /proc of its own process, and chroot(2), which it does itself */
 	size_t n_binds;
 	struct jail_bind {
 		const char *from, *to;
@@ -30,4 +31,4 @@ int jail_namespaces(const struct jail *j, struct creel_err *err);
 /** Limits, groups, uid, capabilities, no_new_privs. */
 int jail_identity(const struct jail *j, struct creel_err *err);
 /** System calls that none of our jailed programs has a use for. */
-int jail_seccomp(struct creel_err *err);
+int jail_seccomp(const struct jail *j, struct creel_err *err);

@@ -7,11 +7,12 @@
 #include <string.h>
 
 static const char usage[] =
-	"usage: creel-jail --uid N --gid N [--last-fd N] [--files N] [--devices]\n"
+	"usage: creel-jail --uid N --gid N [--last-fd N] [--files N] [--devices] [--share]\n"
 	"                  [--bind FROM[:TO]]... [--bind-exec FROM[:TO]]... [--device PATH]...\n"
 	"                  -- PROGRAM [ARGUMENT...]\n\n"
 	"Run PROGRAM with nothing but what is named: its own mount, network, IPC and UTS namespaces, a\n"
 	"read-only root of the binds, no capability, no core, no_new_privs and a seccomp filter.\n"
+	"--share is for virtiofsd: it may chroot(2), and sees /proc.\n"
 	"Started by creeld; exit status 125 when the jail cannot be built, 126 or 127 when PROGRAM\n"
 	"cannot be run, else its own.\n";
 
@@ -45,7 +46,8 @@ static int opts_parse(int argc, char **argv, struct jail *j, struct creel_err *e
 	static const struct option options[] = {
 		{"uid", required_argument, NULL, 'u'},	  {"gid", required_argument, NULL, 'g'},
 		{"last-fd", required_argument, NULL, 'l'}, {"files", required_argument, NULL, 'f'},
-		{"devices", no_argument, NULL, 'D'},	  {"bind", required_argument, NULL, 'b'},
+		{"devices", no_argument, NULL, 'D'},	  {"share", no_argument, NULL, 'S'},
+			  {"bind", required_argument, NULL, 'b'},
 		{"bind-exec", required_argument, NULL, 'x'}, {"device", required_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},	  {0},
 	};
@@ -69,6 +71,9 @@ static int opts_parse(int argc, char **argv, struct jail *j, struct creel_err *e
 			break;
 		case 'D':
 			j->has_devices = true;
+			break;
+		case 'S':
+			j->share = true;
 			break;
 		case 'b':
 		case 'x':
@@ -110,7 +115,7 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = jail_identity(&j, &err);
 	if (r == 0)
-		r = jail_seccomp(&err);
+		r = jail_seccomp(&j, &err);
 	if (r < 0) {
 		creel_log_error(&err);
 		return r == CREEL_E_USAGE ? 2 : 125;

@@ -80,6 +80,11 @@ int jail_namespaces(const struct jail *j, struct creel_err *err)
 		r = bind_one(&j->binds[i], err);
 	if (r < 0)
 		return r;
+	/* of processes of other users nothing is seen in it; it reads /proc/sys/fs/file-max */
+	if (j->share && ((mkdir("/proc/proc", 0555) < 0 && errno != EEXIST) ||
+			 mount("proc", "/proc/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
+			       "hidepid=2") < 0))
+		return creel_err_set(err, CREEL_E_OS, errno, "mount proc");
 	if (chdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
 	    chdir("/") < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "change to the jail's root");

@@ -17,8 +17,9 @@ static json_t *not_enforced(const struct creel_cell_cfg *c)
 		json_array_append_new(a, json_string("egress: a cell has no network interface at all"));
 	if (c->reach.n > 0)
 		json_array_append_new(a, json_string("reach"));
-	if (c->secrets.n > 0)
-		json_array_append_new(a, json_string("secrets"));
+	for (size_t i = 0; i < c->secrets.n; i++)
+		if (c->secrets.v[i].pair.s)
+			json_array_append_new(a, json_sprintf("secret %s: pairs", c->secrets.v[i].name.s));
 	if (c->gate.pos.line > 0)
 		json_array_append_new(a, json_string("gate"));
 	if (c->broker.n > 0)

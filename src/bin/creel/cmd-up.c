@@ -5,6 +5,7 @@
 #include "linux/memfd.h"
 #include "load.h"
 #include "planmake.h"
+#include "secrets.h"
 #include "where.h"
 #include <errno.h>
 #include <signal.h>
@@ -78,7 +79,7 @@ static int prepare(struct up *u, struct coming *c, int dirfd, struct creel_err *
 		return r;
 	autofd int plan = creel_memfd_sealed("plan", p.text.data, p.text.len, err);
 	autofd int boot = plan < 0 ? -1 : creel_memfd_sealed("boot", p.boot.data, p.boot.len, err);
-	autofd int given = boot < 0 ? -1 : creel_memfd_sealed("given", "{}", 2, err);
+	autofd int given = boot < 0 ? -1 : secrets_given(c->cfg, dirfd, err);
 	return given < 0 ? err->code : client_plan(&u->client, plan, boot, given, err);
 }
 
@@ -214,6 +215,10 @@ static void warn(const struct coming *c)
 				"there is none\n", f->name.s);
 	if (f->reach.n > 0)
 		fprintf(stderr, "creel: %s: reach is not enforced yet: it reaches no other cell\n", f->name.s);
+	for (size_t i = 0; i < f->secrets.n; i++)
+		if (f->secrets.v[i].pair.s)
+			fprintf(stderr, "creel: %s: secret %s is left out: pairs are not made yet\n", f->name.s,
+				f->secrets.v[i].name.s);
 	if (f->broker.n > 0)
 		fprintf(stderr, "creel: %s: there is no broker yet\n", f->name.s);
 }
@@ -270,6 +275,8 @@ int cmd_up(struct creel_cli *cli, int argc, char **argv, struct creel_err *err)
 		r = wanted(&u, &config, argc, argv, err);
 	if (r == 0)
 		r = client_open(cli, true, &u.client, err);
+	if (r == 0)
+		r = secrets_trust(cli, &u.client, &config, err);
 	if (r < 0)
 		return r;
 	(void)sigaction(SIGINT, &sa, NULL); /* no SA_RESTART: a wait for an answer ends */

@@ -1,4 +1,6 @@
 #include "planmake.h"
+#include "openclaw.h"
+#include "secrets.h"
 #include "wire/bootcfg.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -224,6 +226,34 @@ static int service_make(const struct creel_recipe *r, const struct creel_service
 	return probe_make(f, to, s, err);
 }
 
+/* The built-in recipe's own file: what `settings:` becomes. */
+static int openclaw_file(const struct creel_cell_cfg *cell, struct creel_boot *b, struct strings *s,
+			 struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_buf_fini) text;
+
+	creel_buf_init(&text, FILE_MAX);
+	int r = openclaw_render(cell->settings.json, &text, err);
+	if (r < 0)
+		return r;
+	if (!in_volume(cell, "/persist/openclaw"))
+		return creel_err_set(err, CREEL_E_CONFIG, 0,
+				     "recipe openclaw keeps its state in /persist; add this to the cell: "
+				     "volumes: { persist: { size: 4GiB, at: /persist } }");
+	if (s->n == ELEMENTSOF(s->v) || b->n_files == CREEL_BOOT_FILES)
+		return creel_err_nomem(err);
+	size_t len = text.len;
+	const char *content = s->v[s->n++] = creel_buf_steal(&text);
+	b->files[b->n_files++] = (struct creel_boot_file){.path = "/persist/openclaw/state/openclaw.json",
+							  .content = content,
+							  .content_len = len,
+							  .uid = 1000,
+							  .gid = 1000,
+							  .mode = 0600,
+							  .declared = true};
+	return 0;
+}
+
 static int boot_make(const struct creel_cell_cfg *cell, const struct creel_recipe *r, int dirfd,
 		     struct creel_buf *out, unsigned *ret_ready_ms, struct creel_err *err)
 {
@@ -237,6 +267,8 @@ static int boot_make(const struct creel_cell_cfg *cell, const struct creel_recip
 		b->volumes[b->n_volumes++] = (struct creel_boot_volume){
 			.name = cell->volumes.v[i].name.s, .at = cell->volumes.v[i].at.s};
 	int rc = files_make(cell, r, dirfd, b, &s, err);
+	if (rc == 0 && strcmp(cell->recipe.s, "openclaw") == 0)
+		rc = openclaw_file(cell, b, &s, err);
 	for (size_t i = 0; rc == 0 && r && i < r->services.n; i++) {
 		if (b->n_services == CREEL_BOOT_ITEMS)
 			return creel_err_set(err, CREEL_E_CONFIG, 0, "recipe: over %d services",
@@ -292,6 +324,8 @@ int planmake(const struct creel_cell_cfg *cell, const struct creel_recipe *recip
 	creel_buf_init(&out.text, CREEL_PLAN_MAX);
 	creel_buf_init(&out.boot, CREEL_BOOT_MAX);
 	int r = plan_fill(cell, image, &out.plan, err);
+	if (r == 0)
+		r = secrets_plan(cell, recipe, &out.plan, err);
 	if (r == 0)
 		r = boot_make(cell, recipe, recipe_fd, &out.boot, &out.plan.ready_limit_ms, err);
 	if (r == 0) {

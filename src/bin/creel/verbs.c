@@ -65,6 +65,15 @@ const struct creel_verb creel_verbs[] = {
 		.run = cmd_logs,
 	},
 	{
+		.name = "secret",
+		.args = "set CELL NAME | list [CELL] | rm CELL NAME",
+		.summary = "keep a cell's secrets: set reads the value from standard input",
+		.help = "a value is never an argument, and never shown\n\n"
+			"examples:\n  pass show openrouter | creel secret set openclaw openrouter-api-key\n"
+			"  creel secret list\n",
+		.run = cmd_secret,
+	},
+	{
 		.name = "plan",
 		.args = "",
 		.summary = "check creel.yaml, and say what its cells are and what is not enforced yet",

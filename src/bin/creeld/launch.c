@@ -100,7 +100,7 @@ static int initrd_write(const struct mon_cell *c, int dirfd, struct creel_err *e
 	clock_gettime(CLOCK_REALTIME, &now);
 	boot->cell = c->name;
 	boot->time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-	boot->secrets = c->procs[ROLE_SHARE].pidfd >= 0;
+	boot->secrets = c->plan.n_secrets > 0;
 	if ((r = creel_boot_encode(boot, &cfg, err)) < 0)
 		return r;
 	(void)snprintf(path, sizeof(path), "%s/initramfs.cpio", c->plan.image_dir);
@@ -200,6 +200,52 @@ static int cell_spawn(struct mon_cell *c, int dirfd, int log, int chan, int qmp,
 	return spawn(c, ROLE_CELL, &w, log, fds, ELEMENTSOF(fds), err);
 }
 
+/*
+ * The server of the secrets' share. It is given a socket that listens, to which the machine's end is
+ * connected already, and of the host sees the staged folder alone, read-only.
+ */
+static int share_spawn(struct mon_cell *c, int dirfd, int log, int *ret_machine_fd, struct creel_err *err)
+{
+	static const char *const servers[] = {"/usr/lib/qemu/virtiofsd"};
+	struct words w = {.n = 0};
+	const char *server = NULL;
+
+	for (size_t i = 0; i < ELEMENTSOF(servers); i++)
+		if (access(servers[i], X_OK) == 0)
+			server = servers[i];
+	if (!server)
+		return creel_err_set(err, CREEL_E_NOTFOUND, 0,
+				     "virtiofsd is missing; try: apt install qemu-system-common");
+	int r = stage_secrets(c, err);
+	if (r < 0)
+		return r;
+	autofd int listener = creel_unix_listen(dirfd, "share.sock", SOCK_STREAM, 0600, err);
+	if (listener < 0)
+		return listener;
+	(void)fcntl(listener, F_SETFL, 0);
+	autofd int machine = creel_unix_connect(dirfd, "share.sock", SOCK_STREAM, err);
+	if (machine < 0)
+		return machine;
+	jail_words(&w, uid_of(c, ROLE_SHARE), 3, true);
+	word(&w, "--share");
+	word(&w, "--bind-exec");
+	wordf(&w, "%s:/virtiofsd", server);
+	word(&w, "--bind");
+	wordf(&w, "%s/run/cells/%s/secrets:/share", mon.state, c->name);
+	static const char *const args[] = {
+		"--", "/virtiofsd", "--fd=3", "-f", "-o", "source=/share", "-o", "sandbox=chroot", "-o",
+		"cache=none", "-o",
+		/* all that it would keep: it needs none to read */
+		"modcaps=-chown:-dac_override:-fowner:-fsetid:-setgid:-setuid:-mknod:-setfcap", "-o",
+		"log_level=warn", "--rlimit-nofile=0"};
+	for (size_t i = 0; i < ELEMENTSOF(args); i++)
+		word(&w, args[i]);
+	if ((r = spawn(c, ROLE_SHARE, &w, log, &listener, 1, err)) < 0)
+		return r;
+	*ret_machine_fd = steal_fd(&machine);
+	return 0;
+}
+
 struct machine {
 	int chan, qmp, console, share, log;
 	int fds[5 + CREEL_VMM_DISKS];
@@ -273,9 +319,12 @@ static int launch_in(struct mon_cell *c, int dirfd, struct creel_err *err)
 	size_t n = 0;
 	int r;
 
-	autofd int log = openat(dirfd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	/* what its programs say on the host; kept until the next start */
+	(void)snprintf(path, sizeof(path), "log/%s", c->name);
+	autofd int log = openat(mon.state_fd, path,
+				O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (log < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "make the cell's log");
+		return creel_err_set(err, CREEL_E_OS, errno, "make the cell's %s", path);
 	if ((r = initrd_write(c, dirfd, err)) < 0)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, chan) < 0 ||
@@ -295,10 +344,14 @@ static int launch_in(struct mon_cell *c, int dirfd, struct creel_err *err)
 		}
 	struct machine m = {
 		.chan = chan[1], .qmp = qmp[1], .console = console[1], .share = -1, .log = log};
+	if (r == 0 && c->plan.n_secrets > 0)
+		r = share_spawn(c, dirfd, log, &m.share, err);
 	if (r == 0)
 		r = cell_spawn(c, dirfd, log, chan[0], qmp[0], console[0], err);
 	if (r == 0)
 		r = machine_spawn(c, &m, disks, err);
+	if (m.share >= 0)
+		close(m.share);
 	for (size_t i = 0; i < n; i++)
 		close(disks[i]);
 	for (size_t i = 0; i < 2; i++) {
@@ -392,10 +445,12 @@ void launch_kill(struct mon_cell *c)
 
 void launch_clean(const char *name)
 {
-	static const char *const files[] = {"initrd", "log", "engine.sock", "share.sock", "procs",
+	static const char *const files[] = {"initrd", "engine.sock", "share.sock", "procs",
 					    "procs.new", "plan", "boot"};
 	autofd int dirfd = openat(mon.cells_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
+	if (dirfd >= 0)
+		stage_drop(name);
 	for (size_t i = 0; dirfd >= 0 && i < ELEMENTSOF(files); i++)
 		(void)unlinkat(dirfd, files[i], 0);
 	if (dirfd >= 0 && unlinkat(mon.cells_fd, name, AT_REMOVEDIR) < 0)

@@ -314,10 +314,13 @@ static int folders_open(struct creel_err *err)
 	    (mon.record_fd = folder(mon.state_fd, "record", 0750, MON_UID_ENGINE, err)) < 0 ||
 	    (mon.seal_fd = folder(mon.state_fd, "seal", 0755, 0, err)) < 0)
 		return err->code;
-	int volumes = folder(mon.state_fd, "volumes", 0700, 0, err);
-	if (volumes < 0)
-		return volumes;
-	close(volumes);
+	static const char *const private[] = {"volumes", "log"};
+	for (size_t i = 0; i < ELEMENTSOF(private); i++) {
+		int fd = folder(mon.state_fd, private[i], 0700, 0, err);
+		if (fd < 0)
+			return fd;
+		close(fd);
+	}
 	/* one creeld a state folder; the lock goes with the process, however it ends */
 	int lock = openat(mon.run_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0) {

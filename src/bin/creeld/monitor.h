@@ -77,6 +77,10 @@ void launch_kill(struct mon_cell *c);
 /** Remove a cell's run folder. Tolerates what is not there. */
 void launch_clean(const char *name);
 
+/* stage.c: secrets */
+int stage_secrets(const struct mon_cell *c, struct creel_err *err);
+void stage_drop(const char *name);
+
 /* adopt.c: what a monitor before this one left */
 int adopt_save(const struct mon_cell *c, int dirfd, struct creel_err *err);
 int adopt_all(struct creel_err *err);

@@ -1,0 +1,178 @@
+#include "monitor.h"
+#include "base/log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+/*
+ * A cell's secrets, put where its share's server finds them: a ramfs (never written to a disk or to
+ * swap) in the cell's run folder, gone with the cell. The server sees it through a read-only bind, so
+ * that what a guest asks for cannot change it, whatever it mounts.
+ */
+enum { SECRET_MAX = 65536 };
+
+static int path_of(const char *name, char ret[PATH_MAX], struct creel_err *err)
+{
+	int n = snprintf(ret, PATH_MAX, "%s/run/cells/%s/secrets", mon.state, name);
+	return n < 0 || n >= PATH_MAX ? creel_err_set(err, CREEL_E_TOOBIG, 0, "the state folder's path") : 0;
+}
+
+void stage_drop(const char *name)
+{
+	struct creel_err err = {0};
+	char path[PATH_MAX];
+
+	if (path_of(name, path, &err) < 0)
+		return;
+	while (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+		;
+	if (rmdir(path) < 0 && errno != ENOENT)
+		creel_log_warn("%s: %s", path, strerror(errno));
+}
+
+static int file_put(int dirfd, const char *name, const void *data, size_t len, struct creel_err *err)
+{
+	autofd int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+
+	if (fd < 0 || write(fd, data, len) != (ssize_t)len || fchmod(fd, 0444) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "stage secret %s", name);
+	return 0;
+}
+
+static int stored_read(const char *cell, const char *name, struct creel_buf *out, struct creel_err *err)
+{
+	char path[160];
+	uint8_t buf[4096];
+	ssize_t n;
+	int r = 0;
+
+	(void)snprintf(path, sizeof(path), "secrets/%s/%s", cell, name);
+	autofd int fd = openat(mon.state_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return creel_err_set(err, CREEL_E_NOTFOUND, 0,
+				     "secret '%s' is not set; try: creel secret set %s %s", name, cell,
+				     name);
+	if (fd < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "open secret '%s'", name);
+	while (r == 0 && (n = read(fd, buf, sizeof(buf))) > 0)
+		r = creel_buf_add(out, buf, (size_t)n, err);
+	sodium_memzero(buf, sizeof(buf));
+	return r;
+}
+
+static int made(unsigned bytes, bool hex, struct creel_buf *out, struct creel_err *err)
+{
+	unsigned char raw[1024];
+	char text[2200];
+
+	randombytes_buf(raw, bytes);
+	if (hex)
+		sodium_bin2hex(text, sizeof(text), raw, bytes);
+	else
+		sodium_bin2base64(text, sizeof(text), raw, bytes, sodium_base64_VARIANT_ORIGINAL);
+	int r = creel_buf_adds(out, text, err);
+	sodium_memzero(raw, sizeof(raw));
+	sodium_memzero(text, sizeof(text));
+	return r;
+}
+
+/* @return 0, CREEL_E_NOTFOUND (it has no value) */
+static int value_find(const struct mon_cell *c, size_t i, json_t *given, struct creel_buf *out,
+		      struct creel_err *err)
+{
+	const char *name = c->plan.secrets[i].name;
+	json_t *v;
+
+	switch (c->plan.secrets[i].source) {
+	case CREEL_SOURCE_STORE:
+		return stored_read(c->name, name, out, err);
+	case CREEL_SOURCE_BASE64:
+		return made(c->plan.secrets[i].bytes, false, out, err);
+	case CREEL_SOURCE_HEX:
+		return made(c->plan.secrets[i].bytes, true, out, err);
+	case CREEL_SOURCE_GIVEN:
+	default:
+		v = json_object_get(given, name);
+		if (!json_is_string(v))
+			return creel_err_set(err, CREEL_E_NOTFOUND, 0, "secret '%s' was not given", name);
+		return creel_buf_add(out, json_string_value(v), json_string_length(v), err);
+	}
+}
+
+static void wipe(struct creel_buf *b)
+{
+	if (b->data)
+		sodium_memzero(b->data, b->cap);
+	creel_buf_fini(b);
+}
+CREEL_DEFINE_CLEANUP(struct creel_buf, wipe)
+
+static int stage_in(const struct mon_cell *c, int dirfd, json_t *given, struct creel_err *err)
+{
+	struct creel_buf autoclean(wipe) env;
+	int r = 0;
+
+	creel_buf_init(&env, 1 << 20);
+	/* no move to other memory when it grows: an old copy would stay behind */
+	if (creel_buf_reserve(&env, 65536, err) < 0)
+		return err->code;
+	for (size_t i = 0; r == 0 && i < c->plan.n_secrets; i++) {
+		struct creel_buf autoclean(wipe) value;
+		struct creel_err why = {0};
+		creel_buf_init(&value, SECRET_MAX);
+		if (creel_buf_reserve(&value, SECRET_MAX - 1, err) < 0)
+			return err->code;
+		r = value_find(c, i, given, &value, &why);
+		if (r == CREEL_E_NOTFOUND && c->plan.secrets[i].optional) {
+			r = 0;
+			continue;
+		}
+		if (r < 0) {
+			*err = why;
+			break;
+		}
+		r = file_put(dirfd, c->plan.secrets[i].name, value.data, value.len, err);
+		if (r < 0 || !c->plan.secrets[i].env[0])
+			continue;
+		/* a file set by `echo x | creel secret set` ends in a newline that is not meant */
+		while (value.len > 0 && value.data[value.len - 1] == '\n')
+			value.len--;
+		if (memchr(value.data, '\n', value.len) || memchr(value.data, '\0', value.len))
+			return creel_err_set(err, CREEL_E_INVALID, 0,
+					     "secret '%s' has several lines and cannot be in an environment",
+					     c->plan.secrets[i].name);
+		r = creel_buf_addf(&env, err, "%s=", c->plan.secrets[i].env);
+		if (r == 0)
+			r = creel_buf_add(&env, value.data, value.len, err);
+		if (r == 0)
+			r = creel_buf_adds(&env, "\n", err);
+	}
+	return r < 0 ? r : file_put(dirfd, "gateway-env", env.data ? env.data : (uint8_t *)"", env.len, err);
+}
+
+int stage_secrets(const struct mon_cell *c, struct creel_err *err)
+{
+	char path[PATH_MAX];
+	int r = path_of(c->name, path, err);
+
+	if (r < 0)
+		return r;
+	if (mkdir(path, 0755) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "make %s", path);
+	if (mount("creel-secrets", path, "ramfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755") < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "mount a ramfs for the secrets");
+	autofd int dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	json_t *given = json_loadb((const char *)c->given.data, c->given.len, 0, NULL);
+	if (dirfd < 0)
+		r = creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
+	else
+		r = stage_in(c, dirfd, given, err);
+	json_decref(given);
+	return r;
+}
