@@ -279,10 +279,10 @@ void services_tick(void)
 		else if (s->pid == 0 && s->retry_ms && now >= s->retry_ms)
 			service_start(s);
 		if (s->pid > 0 && s->state == CREEL_SVC_STARTED && s->probe == 0 &&
-		    now - s->probe_ms >= 500)
+		    now >= s->probe_ms + 500)
 			probe_start(s);
 		if (s->state == CREEL_SVC_STARTED && s->cfg->probe_timeout_ms &&
-		    now - s->started_ms > s->cfg->probe_timeout_ms && s->pid > 0) {
+		    now > s->started_ms + s->cfg->probe_timeout_ms && s->pid > 0) {
 			chan_control(CREEL_CTL_NOTE, 0, 0, "a service was not ready in time");
 			kill(-s->pid, SIGKILL);
 			s->started_ms = now;

@@ -101,6 +101,18 @@ const struct creel_verb creel_verbs[] = {
 		.run = cmd_build,
 	},
 	{
+		.name = "events",
+		.args = "[-f] [--kind K,...] [--cell CELL] [--since T]",
+		.summary = "show the record: what happened, in which cell, when",
+		.help = "  -f            go on as more comes\n"
+			"  --kind K,...  kinds or their beginnings: exec,cell.exit\n"
+			"  --since T     from 90s, 10m, 2h, 1d ago, or from a time like 2026-01-31T12:00:00Z\n\n"
+			"examples:\n  creel events --kind cell,exec --since 1h\n"
+			"  creel --json events | jq -r .kind | sort | uniq -c\n",
+		.own_f = true,
+		.run = cmd_events,
+	},
+	{
 		.name = "verify",
 		.args = "[--key FILE] [--head SEQ:HASH] [DIR]",
 		.summary = "prove that a record is whole, or name its first bad line",
