@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -14,6 +15,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
+
+volatile sig_atomic_t client_interrupted;
 
 enum { HEAD_MAX = 16384, ANSWER_MAX = 16 << 20, START_MS = 15000 };
 
@@ -215,7 +218,7 @@ static int head_read(int fd, int *ret_status, size_t *ret_length, struct creel_e
 	*ret_length = ANSWER_MAX;
 	while (n < HEAD_MAX && !(n >= 4 && memcmp(head + n - 4, "\r\n\r\n", 4) == 0)) {
 		ssize_t got = recv(fd, head + n, 1, 0);
-		if (got < 0 && errno == EINTR)
+		if (got < 0 && errno == EINTR && !client_interrupted)
 			continue;
 		if (got <= 0)
 			return creel_err_set(err, CREEL_E_CLOSED, got < 0 ? errno : 0,
@@ -239,7 +242,7 @@ static int body_read(int fd, size_t length, json_t **ret, struct creel_err *err)
 
 	creel_buf_init(&text, ANSWER_MAX);
 	while (text.len < length && (n = recv(fd, buf, MIN(sizeof(buf), length - text.len), 0)) != 0) {
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR && !client_interrupted)
 			continue;
 		if (n < 0)
 			return creel_err_set(err, CREEL_E_OS, errno, "read creeld's answer");

@@ -3,6 +3,7 @@
 #include "cli.h"
 #include <jansson.h>
 #include <limits.h>
+#include <signal.h>
 
 /*
  * creeld as the command line sees it: a state folder, in it a unix socket that speaks HTTP/1.1 and
@@ -14,6 +15,9 @@ struct creel_client {
 	char state[PATH_MAX]; /* absolute */
 	int run_fd;	      /* its folder `run`, -1 while there is none */
 };
+
+/** Set by a signal's handler: a wait for an answer then ends with an error. */
+extern volatile sig_atomic_t client_interrupted;
 
 /** Find the state folder: --state-dir, else /var/lib/creel as root, else $XDG_STATE_HOME/creel.
  *  @param make  make it when it is missing */

@@ -14,11 +14,9 @@
 #include <string.h>
 #include <time.h>
 
-static volatile sig_atomic_t interrupted;
-
 static void on_interrupt(int sig)
 {
-	interrupted = 1;
+	client_interrupted = 1;
 }
 
 /* One cell on its way up. */
@@ -134,13 +132,13 @@ static int follow(struct up *u, struct coming *c, struct creel_err *err)
 
 	while (!c->done) {
 		json_t *j = NULL;
-		if (interrupted)
+		if (client_interrupted)
 			return creel_err_set(err, CREEL_E_CANCEL, 0, "interrupted");
 		(void)snprintf(path, sizeof(path), "/v1/cells/%s?after=%lld", c->cfg->name.s,
 			       (long long)c->serial);
 		int r = client_call(&u->client, "GET", path, NULL, &j, err);
 		if (r < 0)
-			return interrupted ? creel_err_set(err, CREEL_E_CANCEL, 0, "interrupted") : r;
+			return client_interrupted ? creel_err_set(err, CREEL_E_CANCEL, 0, "interrupted") : r;
 		const char *state = json_string_value(json_object_get(j, "state"));
 		const char *why = json_string_value(json_object_get(j, "why"));
 		json_int_t serial = json_integer_value(json_object_get(j, "serial"));
@@ -169,6 +167,7 @@ static void undo(struct up *u)
 	struct creel_err err = {0};
 	char path[96];
 
+	client_interrupted = 0; /* this part is not to be cut short by the same key press */
 	for (size_t i = 0; i < u->n; i++) {
 		if (!u->cells[i].began)
 			continue;

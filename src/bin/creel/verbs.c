@@ -65,6 +65,14 @@ const struct creel_verb creel_verbs[] = {
 		.run = cmd_logs,
 	},
 	{
+		.name = "open",
+		.args = "CELL",
+		.summary = "print the address of a cell's page, with the token of this start",
+		.help = "the token stands in the address's fragment: keep the line to yourself\n\n"
+			"example:\n  xdg-open \"$(creel open openclaw)\"\n",
+		.run = cmd_open,
+	},
+	{
 		.name = "secret",
 		.args = "set CELL NAME | list [CELL] | rm CELL NAME",
 		.summary = "keep a cell's secrets: set reads the value from standard input",
