@@ -245,3 +245,50 @@ void creel_policy_decide(const struct creel_policy *p, const struct creel_questi
 		*ret = of_mode(p, CREEL_WHY_MODE, NULL);
 	}
 }
+
+bool creel_policy_net_at(const struct creel_policy *p, size_t i, struct creel_entry *ret_entry,
+			 bool *ret_deny)
+{
+	if (i >= p->n_rules - p->n_named)
+		return false;
+	*ret_entry = p->rules[p->n_named + i].entry;
+	*ret_deny = p->rules[p->n_named + i].deny;
+	return true;
+}
+
+static void opening_add(const struct creel_policy *p, const char *name, struct creel_opening o,
+			bool granted, struct creel_opening *ret, size_t *n, size_t max)
+{
+	struct creel_question q = {.name = name, .port = o.port, .udp = o.udp};
+	struct creel_answer a;
+
+	for (size_t i = 0; i < *n; i++)
+		if (ret[i].port == o.port && ret[i].udp == o.udp)
+			return;
+	creel_policy_decide(p, &q, &a);
+	if (*n < max && (a.decision == CREEL_ALLOW || (granted && a.decision == CREEL_ASK)))
+		ret[(*n)++] = o;
+}
+
+size_t creel_policy_openings(const struct creel_policy *p, const char *name, bool granted,
+			     struct creel_opening *ret, size_t max)
+{
+	size_t n = 0;
+
+	for (const char *at = name; at; at = strchr(at, '.')) {
+		at += *at == '.';
+		for (size_t i = first_of(p, at);
+		     i < p->n_named && strcmp(p->rules[i].entry.name.text, at) == 0; i++) {
+			const struct creel_entry *e = &p->rules[i].entry;
+			if (!p->rules[i].deny && e->subdomains == (at != name))
+				opening_add(p, name,
+					    (struct creel_opening){e->port, e->way == CREEL_WAY_UDP, e->way},
+					    false, ret, &n, max);
+		}
+	}
+	if (granted) {
+		opening_add(p, name, (struct creel_opening){443, false, CREEL_WAY_TLS}, true, ret, &n, max);
+		opening_add(p, name, (struct creel_opening){80, false, CREEL_WAY_HTTP}, true, ret, &n, max);
+	}
+	return n;
+}

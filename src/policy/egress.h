@@ -104,3 +104,22 @@ struct creel_question {
  */
 void creel_policy_decide(const struct creel_policy *p, const struct creel_question *q,
 			 struct creel_answer *ret);
+
+/** The address entries, for a packet filter: i from 0. @return false when there is none */
+bool creel_policy_net_at(const struct creel_policy *p, size_t i, struct creel_entry *ret_entry,
+			 bool *ret_deny);
+
+struct creel_opening {
+	uint16_t port;
+	bool udp;
+	enum creel_way way;
+};
+
+/**
+ * What an address that @p name resolved to is opened for. A name that was granted by a human
+ * (mode ask) is opened for TLS on 443 and HTTP on 80, as far as no entry denies it.
+ *
+ * @return how many were written, at most @p max
+ */
+size_t creel_policy_openings(const struct creel_policy *p, const char *name, bool granted,
+			     struct creel_opening *ret, size_t max);

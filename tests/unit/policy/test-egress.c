@@ -196,6 +196,37 @@ static void search_equals_walk(void **state)
 	}
 }
 
+static void openings(void **state)
+{
+	static const struct {
+		const char *name;
+		bool granted;
+		const char *form;
+	} c[] = {
+		{"openrouter.ai", false, "443 "}, {"openrouter.ai", true, "443 "},
+		{"web.example", false, "80 "},	  {"voice.example", false, "3478/udp "},
+		{"git.example", false, "22 "},	  {"bad.both.example", false, ""},
+		{"bad.both.example", true, ""},	  {"new.example", false, ""},
+		{"new.example", true, "443 80 "}, {"x.ngrok.io", true, ""},
+	};
+	struct creel_policy autoclean(creel_policy_fini) p = {0};
+	struct creel_policy_spec spec = spec_of(CREEL_MODE_ASK);
+	struct creel_rule_text bad;
+	struct creel_err err = {0};
+
+	assert_int_equal(creel_policy_init(&p, &spec, &bad, &err), 0);
+	for (size_t i = 0; i < ELEMENTSOF(c); i++) {
+		struct creel_opening o[8];
+		char form[128] = "";
+		size_t n = creel_policy_openings(&p, c[i].name, c[i].granted, o, 8);
+		for (size_t k = 0; k < n; k++)
+			snprintf(form + strlen(form), sizeof(form) - strlen(form), "%u%s ", o[k].port,
+				 o[k].udp ? "/udp" : "");
+		if (strcmp(form, c[i].form) != 0)
+			fail_msg("%s: `%s`", c[i].name, form);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +234,7 @@ int main(void)
 		cmocka_unit_test(with_address),
 		cmocka_unit_test(a_bad_entry_is_named),
 		cmocka_unit_test(search_equals_walk),
+		cmocka_unit_test(openings),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

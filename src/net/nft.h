@@ -1,0 +1,64 @@
+#pragma once
+#include "policy/egress.h"
+#include <netinet/in.h>
+
+/*
+ * The packet filter of the cells' namespace: one table, `inet creel`, written by netlink in atomic
+ * batches, without an nft process. Input, forward and output drop what no rule names.
+ *
+ *   forward   established flows pass; a packet from a cell's tap goes to that cell's chain; drop
+ *   CELL      its own source address and MAC, or drop; `never`; denied networks; other cells that
+ *             it may reach; its declared private networks; `private`; its other networks; its pins
+ *             (a set of address, protocol and port, each with its own end); mode open: accept; drop
+ *   never     this host, link-local with the metadata service, multicast, reserved: drop
+ *   private   private ranges: drop. No pin and no wide network stands before it
+ *   input     established; lo; from a cell: port 53 of its gateway; drop
+ *   output    established; lo; DNS and its answers for the user that resolves; drop
+ *
+ * A cell's policy can be written anew at any time: its chain is replaced in one batch and its pins
+ * stay as they are.
+ */
+struct creel_nft {
+	struct mnl_socket *sock;
+	uint32_t seq;
+	char *buf; /* one batch */
+};
+
+int creel_nft_open(struct creel_nft *nft, struct creel_err *err);
+/** NULL is allowed. */
+void creel_nft_close(struct creel_nft *nft);
+
+/** Table, base chains, `never` and `private`; one that was there is replaced, with all its cells. */
+int creel_nft_table(struct creel_nft *nft, uid_t dns_uid, const char *uplink, struct creel_err *err);
+/** Remove the table. @return 0, also when there was none */
+int creel_nft_remove(struct creel_nft *nft, struct creel_err *err);
+
+struct creel_nft_reach {
+	struct in_addr addr;
+	uint16_t port;
+};
+
+struct creel_nft_cell {
+	const char *link; /* the tap's name; at most 15 octets; names the cell's chain and set */
+	struct in_addr addr, gateway;
+	uint8_t mac[6]; /* the guest's */
+	const struct creel_policy *policy;
+	const struct creel_nft_reach *reach;
+	size_t n_reach;
+};
+
+/** Add a cell that is not there yet: its set, its chain, the ways to it. Its tap may come later. */
+int creel_nft_cell_add(struct creel_nft *nft, const struct creel_nft_cell *cell,
+		       struct creel_err *err);
+/** Write a cell's policy anew, in one batch; pins stay. */
+int creel_nft_cell_change(struct creel_nft *nft, const struct creel_nft_cell *cell,
+			  struct creel_err *err);
+
+/**
+ * Put @p n addresses into a cell's set for each opening, until @p ttl seconds from now; one that is
+ * there gets the new end.
+ * @return 0, CREEL_E_NOTFOUND (no such cell), CREEL_E_TOOBIG, CREEL_E_OS
+ */
+int creel_nft_pin(struct creel_nft *nft, const char *link, const struct in_addr *addrs, size_t n,
+		  const struct creel_opening *openings, size_t n_openings, uint32_t ttl,
+		  struct creel_err *err);
