@@ -42,7 +42,7 @@ static json_t *render(json_t *settings)
 	json_t *j = json_pack(
 		"{s:{s:s,s:s,s:i,s:{s:s},s:{s:s},s:{s:b},"
 		" s:{s:{s:{s:b},s:{s:b,s:{s:{s:I,s:I,s:I}}}}}},"
-		" s:{s:{s:s}}, s:{s:[s,s],s:{s:b}},"
+		" s:{s:{s:s}}, s:{s:[s,s,s,s],s:{s:b}},"
 		" s:{s:{s:{s:s},s:s,s:b,s:{s:s,s:O*}}},"
 		" s:{s:{s:s}}}",
 		"gateway", "mode", "local", "bind", "loopback", "port", 18789, "auth", "mode", "token",
@@ -52,7 +52,7 @@ static json_t *render(json_t *settings)
 		int_or(json_object_get(pdf, "max_pixels"), 5000000), "minTextChars",
 		int_or(json_object_get(pdf, "min_text_chars"), 50),
 		"discovery", "mdns", "mode", "minimal",
-		"tools", "deny", "gateway", "cron", "elevated", "enabled", 0,
+		"tools", "deny", "gateway", "cron", "automations", "plugins", "elevated", "enabled", 0,
 		"agents", "defaults", "sandbox", "mode", "off", "workspace", "/persist/openclaw/workspace",
 		"skipBootstrap", 1, "model", "primary", primary, "fallbacks", fallbacks,
 		"plugins", "slots", "memory", "none");

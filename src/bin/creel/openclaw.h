@@ -5,7 +5,7 @@
 /**
  * OpenClaw's configuration (openclaw.json, version 2026.9) from a cell's `settings:`: bound to the
  * cell's loopback, token authentication, hybrid reload, no sandbox of its own (the cell is it), the
- * tools `gateway` and `cron` denied and elevation off. `settings.config` is merged in last, key by key.
+ * tools that change OpenClaw itself (gateway, cron, automations, plugins) denied, elevation off. `settings.config` is merged in last, key by key.
  *
  * @param settings  an object, or NULL
  */

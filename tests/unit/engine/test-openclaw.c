@@ -38,7 +38,7 @@ static void test_defaults(void **state)
 	assert_string_equal(json_string_value(at(j, "gateway.reload.mode")), "hybrid");
 	assert_string_equal(json_string_value(at(j, "discovery.mdns.mode")), "minimal");
 	assert_true(json_is_false(at(j, "tools.elevated.enabled")));
-	assert_int_equal(json_array_size(at(j, "tools.deny")), 2);
+	assert_int_equal(json_array_size(at(j, "tools.deny")), 4);
 	assert_int_equal(json_integer_value(at(j, "gateway.http.endpoints.responses.files.pdf.maxPages")), 20);
 	assert_null(at(j, "channels"));
 	json_decref(j);
