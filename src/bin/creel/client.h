@@ -48,5 +48,5 @@ int client_upgrade(struct creel_client *c, const char *method, const char *path,
 int client_end(struct creel_client *c, struct creel_err *err);
 /** "/v1/cells/CELL" and @p op. @return CREEL_E_USAGE: no cell can be called so */
 int client_path(char *ret, size_t size, const char *cell, const char *op, struct creel_err *err);
-/** Hand a plan to the monitor. @param given  sealed memfd of given secrets */
+/** Hand a plan to the monitor: three sealed memfds. */
 int client_plan(struct creel_client *c, int plan_fd, int boot_fd, int given_fd, struct creel_err *err);
