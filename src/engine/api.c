@@ -90,7 +90,7 @@ static json_t *cell_json(const struct eng_cell *c)
 		"image", c->plan.image, "cpus", (int)c->plan.cpus, "memory_mib", (int)c->plan.memory_mib,
 		"used_kb", (json_int_t)(c->state == ENG_STOPPED ? 0 : c->memory_kb), "uptime_ms",
 		(json_int_t)(up ? (ns - c->started_ns) / 1000000 : 0), "pid", (json_int_t)c->pid,
-		"accelerator", c->accel, "isolation", "full", "current", c->state == ENG_STOPPED || same,
+		"accelerator", c->accel, "isolation", c->reduced ? "reduced" : "full", "current", c->state == ENG_STOPPED || same,
 		"services", services, "publish", ports, "why", text(c->why));
 }
 

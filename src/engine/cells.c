@@ -296,7 +296,8 @@ static void on_started(struct eng_cell *c, const struct creel_monmsg *m, int fd)
 	c->started_ns = m->b;
 	c->asked = false;
 	(void)snprintf(c->accel, sizeof(c->accel), "%.7s", m->text);
-	if (m->state == 1) {
+	c->reduced = m->state & 2;
+	if (m->state & 1) {
 		/* found running: what was recorded of its start stands in the record already */
 		c->state = ENG_STARTING;
 		c->ready_once = true;

@@ -37,6 +37,7 @@ struct eng_cell {
 	bool ready_once, bye, broken, killed;
 	bool again; /* start it again once it has stopped */
 	bool asked; /* START is on its way */
+	bool reduced; /* without a control group */
 	struct creel_plan plan;
 	uint8_t plan_hash[32], ran_hash[32];
 	uint64_t serial; /* grows with each change */

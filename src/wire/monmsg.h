@@ -20,7 +20,7 @@ enum creel_mon_type {
 	CREEL_MON_QUIT,	     /* all is down and signed: end creeld */
 	/* monitor to engine */
 	CREEL_MON_PLAN = 32, /* one fd: a cell's sealed plan, new or changed */
-	CREEL_MON_STARTED,   /* cell, a: pid of the machine, b: start, ns since the epoch; state: 1 adopted,
+	CREEL_MON_STARTED,   /* cell, a: pid of the machine, b: start, ns since the epoch; state: 1 adopted, 2 without limits,
 				text: accelerator; one fd, connected to its creel-cell */
 	CREEL_MON_FAILED,    /* cell, state: what failed (a request's type), text: why */
 	CREEL_MON_PORT_OPEN, /* cell, a: index; one fd, listening */

@@ -29,7 +29,8 @@ int adopt_save(const struct mon_cell *c, int dirfd, struct creel_err *err)
 	struct creel_buf autoclean(creel_buf_fini) text;
 
 	creel_buf_init(&text, 4096);
-	int r = creel_buf_addf(&text, err, "started %llu\n", (unsigned long long)c->started_ns);
+	int r = creel_buf_addf(&text, err, "started %llu\ngrouped %d 0\n",
+			       (unsigned long long)c->started_ns, c->grouped);
 	for (size_t i = 0; r == 0 && i < ROLE_COUNT; i++)
 		if (c->procs[i].pidfd >= 0)
 			r = creel_buf_addf(&text, err, "%s %d %llu\n", roles[i], (int)c->procs[i].pid,
@@ -89,6 +90,8 @@ static int procs_load(struct mon_cell *c, int dirfd, struct creel_err *err)
 			c->started_ns = n;
 		if (sscanf(line, "%15s %d %llu", name, &pid, &n) != 3)
 			continue;
+		if (strcmp(name, "grouped") == 0)
+			c->grouped = pid == 1;
 		for (size_t i = 0; i < ROLE_COUNT; i++) {
 			struct creel_err gone = {0};
 			if (strcmp(name, roles[i]) != 0)

@@ -1,5 +1,6 @@
 #include "monitor.h"
 #include "base/log.h"
+#include "linux/cgroup.h"
 #include "linux/proc.h"
 #include "linux/unixsock.h"
 #include "vmm/vmm.h"
@@ -7,7 +8,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -163,6 +166,33 @@ static unsigned tsc_khz(void)
 	return 0;
 }
 
+/* One group a cell, named after the state folder too: two of them may have cells of one name. */
+static void group_name(const char *cell, char ret[80])
+{
+	uint8_t hash[16];
+	char hex[33];
+
+	crypto_generichash(hash, sizeof(hash), (const uint8_t *)mon.state, strlen(mon.state), NULL, 0);
+	sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
+	(void)snprintf(ret, 80, "creel-%.12s-%s", hex, cell);
+}
+
+/* The guest's memory is the machine's, and what the machine and its helpers need comes on top. */
+static void group_make(struct mon_cell *c)
+{
+	const struct creel_cgroup_limits limits = {.memory = ((uint64_t)c->plan.memory_mib + 384) << 20,
+						   .pids = 128 + 4 * c->plan.cpus};
+	struct creel_err err = {0};
+	char name[80];
+
+	group_name(c->name, name);
+	c->grouped = creel_cgroup_make(name, &limits, &err) == 0;
+	if (!c->grouped) {
+		creel_log_warn("cell %s: without limits of memory and processes: %s", c->name, err.msg);
+		(void)creel_cgroup_remove(name, &err);
+	}
+}
+
 static int spawn(struct mon_cell *c, enum mon_role role, const struct words *w, int log,
 		 const int *fds, size_t n_fds, struct creel_err *err)
 {
@@ -175,6 +205,10 @@ static int spawn(struct mon_cell *c, enum mon_role role, const struct words *w, 
 	if (pid < 0)
 		return (int)pid;
 	p->pid = pid;
+	char group[80];
+	group_name(c->name, group);
+	if (c->grouped && (r = creel_cgroup_add(group, pid, err)) < 0)
+		return r;
 	if ((r = creel_proc_start(pid, &p->start, err)) < 0)
 		return r;
 	return launch_watch(c, role, err);
@@ -375,6 +409,7 @@ int launch_cell(struct mon_cell *c, int *ret_engine_fd, struct creel_err *err)
 	c->status = -1;
 	c->ran = c->plan;
 	launch_clean(c->name);
+	group_make(c);
 	if (mkdirat(mon.cells_fd, c->name, 0700) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "make the cell's run folder");
 	autofd int dirfd = openat(mon.cells_fd, c->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -402,6 +437,12 @@ static void proc_gone(evutil_socket_t fd, short what, void *ctx)
 	struct mon_cell *c = ctx;
 	siginfo_t info = {0};
 
+	/* creel-cell ends when its machine closes the control socket: the machine itself is just behind */
+	if (c->procs[ROLE_CELL].pidfd == fd && c->procs[ROLE_VMM].pidfd >= 0) {
+		struct pollfd p = {.fd = c->procs[ROLE_VMM].pidfd, .events = POLLIN};
+		(void)poll(&p, 1, 500);
+		fd = p.fd;
+	}
 	/* an adopted machine is not our child: how it ended is not known */
 	if (c->procs[ROLE_VMM].pidfd == fd && waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOWAIT) == 0)
 		c->status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status;
@@ -449,6 +490,11 @@ void launch_clean(const char *name)
 					    "procs.new", "plan", "boot"};
 	autofd int dirfd = openat(mon.cells_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
+	struct creel_err err = {0};
+	char group[80];
+	group_name(name, group);
+	if (creel_cgroup_remove(group, &err) < 0)
+		creel_log_error(&err);
 	if (dirfd >= 0)
 		stage_drop(name);
 	for (size_t i = 0; dirfd >= 0 && i < ELEMENTSOF(files); i++)

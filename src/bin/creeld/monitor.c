@@ -65,7 +65,7 @@ static void tell_plan(const struct mon_cell *c)
 static void tell_started(const struct mon_cell *c, int fd)
 {
 	struct creel_monmsg m = {.type = CREEL_MON_STARTED,
-				 .state = c->adopted,
+				 .state = (uint8_t)(c->adopted | (c->grouped ? 0 : 2)),
 				 .a = (uint64_t)c->procs[ROLE_VMM].pid,
 				 .b = c->started_ns,
 				 .text = "tcg"};

@@ -31,6 +31,7 @@ struct mon_proc {
 struct mon_cell {
 	char name[CREEL_PLAN_NAME]; /* "": a free slot */
 	bool running, adopted, planned;
+	bool grouped; /* its processes are in a control group with limits */
 	bool lost; /* it ended while no monitor watched */
 	struct creel_plan plan;	    /* as the user last gave it */
 	struct creel_buf plan_text; /* its octets */
