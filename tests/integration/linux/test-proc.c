@@ -1,0 +1,139 @@
+#include "base/cleanup.h"
+#include "linux/cgroup.h"
+#include "linux/proc.h"
+#include "linux/unixsock.h"
+#include "tests/cmocka-all.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static bool ended(int pidfd, int ms)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	return poll(&p, 1, ms) == 1;
+}
+
+/* Descriptors arrive under the numbers that were said, whatever numbers they had, and no others do. */
+static void test_spawn(void **state)
+{
+	static const char *const argv[] = {
+		"/bin/sh", "-c", "cat <&4; cat <&3; ls /proc/self/fd | tr '\\n' ' '; env | wc -l", NULL};
+	struct creel_err err = {0};
+	int a[2], b[2], out[2], pidfd = -1;
+	char got[256] = "";
+
+	assert_int_equal(pipe(a) | pipe(b) | pipe2(out, O_CLOEXEC), 0);
+	assert_int_equal(write(a[1], "first ", 6), 6);
+	assert_int_equal(write(b[1], "second ", 7), 7);
+	close(a[1]);
+	close(b[1]);
+	/* the sources swapped: 3 is taken by one of them in many runs */
+	const int fds[] = {b[0], a[0]};
+	pid_t pid = creel_proc_spawn(argv, out[1], fds, 2, &pidfd, &err);
+	assert_true(pid > 0);
+	close(out[1]);
+	assert_true(ended(pidfd, 5000));
+	assert_true(read(out[0], got, sizeof(got) - 1) > 0);
+	/* 0 1 2 3 4, and the folder that ls itself reads; PWD and the like are the shell's own */
+	assert_non_null(strstr(got, "first second 0 1 2 3 4 5 "));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(pidfd);
+}
+
+static void test_identity(void **state)
+{
+	static const char *const argv[] = {"/bin/sleep", "30", NULL};
+	struct creel_err err = {0};
+	uint64_t start = 0, again = 0;
+	int pidfd = -1;
+
+	pid_t pid = creel_proc_spawn(argv, -1, NULL, 0, &pidfd, &err);
+	assert_true(pid > 0);
+	assert_int_equal(creel_proc_start(pid, &start, &err), 0);
+	assert_int_equal(creel_proc_start(pid, &again, &err), 0);
+	assert_int_equal(start, again);
+	int same = creel_proc_open(pid, start, &err);
+	assert_true(same >= 0);
+	close(same);
+	/* the same number and another start is another process */
+	assert_int_equal(creel_proc_open(pid, start + 1, &err), CREEL_E_NOTFOUND);
+	assert_int_equal(creel_proc_kill(pidfd, SIGKILL, &err), 0);
+	assert_true(ended(pidfd, 5000));
+	/* a zombie has ended */
+	assert_int_equal(creel_proc_start(pid, &again, &err), CREEL_E_NOTFOUND);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(creel_proc_kill(pidfd, SIGKILL, &err), 0);
+	assert_int_equal(creel_proc_open(pid, start, &err), CREEL_E_NOTFOUND);
+	close(pidfd);
+}
+
+static void test_cgroup(void **state)
+{
+	static const char *const argv[] = {"/bin/sh", "-c", "sleep 30 & sleep 30 & wait", NULL};
+	const struct creel_cgroup_limits limits = {.memory = 64 << 20, .pids = 10};
+	struct creel_err err = {0};
+	char name[64];
+	int pidfd = -1;
+
+	(void)snprintf(name, sizeof(name), "creel-test-%d", (int)getpid());
+	int r = creel_cgroup_make(name, &limits, &err);
+	if (r == CREEL_E_UNSUPP) {
+		print_message("# no control groups can be used here: %s\n", err.msg);
+		return;
+	}
+	assert_int_equal(r, 0);
+	pid_t pid = creel_proc_spawn(argv, -1, NULL, 0, &pidfd, &err);
+	assert_int_equal(creel_cgroup_add(name, pid, &err), 0);
+	/* what is in it goes with it */
+	assert_int_equal(creel_cgroup_remove(name, &err), 0);
+	assert_true(ended(pidfd, 5000));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(pidfd);
+	assert_int_equal(creel_cgroup_remove(name, &err), 0);
+	assert_int_equal(creel_cgroup_make("../x", &limits, &err), CREEL_E_INVALID);
+}
+
+/* A folder's path over what sun_path holds is no obstacle. */
+static void test_long_path(void **state)
+{
+	char dir[] = "/tmp/creel-unix-XXXXXX", part[101];
+	struct creel_err err = {0};
+
+	assert_non_null(mkdtemp(dir));
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	memset(part, 'd', 100);
+	part[100] = '\0';
+	assert_int_equal(mkdirat(fd, part, 0700), 0);
+	int deep = openat(fd, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(creel_unix_connect(deep, "s", SOCK_STREAM, &err), CREEL_E_NOTFOUND);
+	int l = creel_unix_listen(deep, "s", SOCK_STREAM, 0600, &err);
+	int c = creel_unix_connect(deep, "s", SOCK_STREAM, &err);
+	assert_true(l >= 0 && c >= 0);
+	close(c);
+	close(l);
+	assert_int_equal(creel_unix_connect(deep, "s", SOCK_STREAM, &err), CREEL_E_NOTFOUND);
+	/* what an ended one left is replaced */
+	l = creel_unix_listen(deep, "s", SOCK_STREAM, 0600, &err);
+	assert_true(l >= 0);
+	close(l);
+	assert_int_equal(unlinkat(deep, "s", 0) | unlinkat(fd, part, AT_REMOVEDIR), 0);
+	close(deep);
+	close(fd);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_spawn), cmocka_unit_test(test_identity),
+					   cmocka_unit_test(test_cgroup), cmocka_unit_test(test_long_path)};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
