@@ -277,6 +277,7 @@ static int exec_record(struct eng_cell *c, json_t *j, struct ucred who, struct c
 	creel_event_str(&e, "user", user && user[0] ? user : "root");
 	creel_event_num(&e, "uid", who.uid);
 	creel_event_num(&e, "pid", who.pid);
+	creel_event_num(&e, "stream", streams_next()); /* exec.end has the same */
 	return journal_add(&e, err);
 }
 

@@ -105,6 +105,8 @@ int cells_send(struct eng_cell *c, const struct creel_cellmsg *m, const void *sp
 	       struct creel_err *err);
 
 /* streams.c */
+/** The number that the next stream will have; 0 when there is no room. */
+uint32_t streams_next(void);
 int streams_open(struct eng_cell *c, uint8_t kind, const void *spec, size_t len, int fd,
 		 bool recorded, uint32_t *ret_id, struct creel_err *err);
 void streams_end(struct eng_cell *c, uint32_t id, bool cut, const char *why);

@@ -9,29 +9,32 @@ static struct stream {
 } streams[ENGINE_STREAMS];
 static uint32_t last_id;
 
-static struct stream *slot(void)
+uint32_t streams_next(void)
 {
+	uint32_t id = last_id;
+
 	for (size_t i = 0; i < ENGINE_STREAMS; i++) {
-		last_id = last_id == UINT32_MAX ? 1 : last_id + 1;
-		struct stream *s = &streams[last_id % ENGINE_STREAMS];
-		if (s->id == 0)
-			return s;
+		id = id == UINT32_MAX ? 1 : id + 1;
+		if (streams[id % ENGINE_STREAMS].id == 0)
+			return id;
 	}
-	return NULL;
+	return 0;
 }
 
 int streams_open(struct eng_cell *c, uint8_t kind, const void *spec, size_t len, int fd,
 		 bool recorded, uint32_t *ret_id, struct creel_err *err)
 {
-	struct stream *s = slot();
+	uint32_t id = streams_next();
+	struct stream *s = &streams[id % ENGINE_STREAMS];
 
-	if (!s)
+	if (id == 0)
 		return creel_err_set(err, CREEL_E_BUSY, 0, "%d streams are open", ENGINE_STREAMS);
-	struct creel_cellmsg m = {.type = CREEL_CELL_OPEN, .state = kind, .id = last_id};
+	struct creel_cellmsg m = {.type = CREEL_CELL_OPEN, .state = kind, .id = id};
 	int r = cells_send(c, &m, spec, len, fd, err);
 	if (r < 0)
 		return r;
-	*s = (struct stream){.id = last_id, .cell = c, .recorded = recorded};
+	last_id = id;
+	*s = (struct stream){.id = id, .cell = c, .recorded = recorded};
 	if (ret_id)
 		*ret_id = s->id;
 	return 0;
