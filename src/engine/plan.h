@@ -1,5 +1,6 @@
 #pragma once
 #include "base/buf.h"
+#include <stdbool.h>
 
 /*
  * A cell's plan: what the CLI made of creel.yaml, its recipe and its image, and hands to the monitor
@@ -28,6 +29,7 @@ struct creel_plan {
 	char image[65];	     /* id */
 	char image_dir[512]; /* root.erofs, vmlinuz, initramfs.cpio */
 	char boot[65];	     /* BLAKE2b-256 of the boot configuration that comes beside the plan */
+	bool kvm; /* else emulated */
 	unsigned cpus, memory_mib;
 	unsigned stop_grace_ms;	 /* SHUTDOWN to KILL */
 	unsigned ready_limit_ms; /* start to ready; over it `up` gives up waiting */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,12 +82,20 @@ __attribute__((noreturn)) static void child(const char *const *argv, int log_fd,
 	_exit(127);
 }
 
+/* Like fork(2), into a process namespace of its own when that is asked for. */
+static pid_t split(unsigned flags)
+{
+	struct clone_args a = {.exit_signal = SIGCHLD, .flags = CLONE_NEWPID};
+
+	return flags & CREEL_PROC_PIDNS ? (pid_t)syscall(SYS_clone3, &a, sizeof(a)) : fork();
+}
+
 pid_t creel_proc_spawn(const char *const *argv, int log_fd, const int *fds, size_t n_fds,
-		       int *ret_pidfd, struct creel_err *err)
+		       unsigned flags, int *ret_pidfd, struct creel_err *err)
 {
 	if (n_fds > 64)
 		return creel_err_set(err, CREEL_E_TOOBIG, 0, "too many descriptors");
-	pid_t pid = fork();
+	pid_t pid = split(flags);
 	if (pid < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "fork");
 	if (pid == 0)

@@ -127,5 +127,8 @@ static int qemu_argv(const struct creel_vmm_spec *s, struct creel_vmm_argv *a,
 const struct creel_vmm_ops creel_vmm_qemu = {
 	.name = "qemu",
 	.program = "qemu-system-x86_64",
+	/* QMP (docs/interop/qmp-spec.rst): it must be told that no extensions are negotiated */
+	.control_hello = "{\"execute\":\"qmp_capabilities\"}\n",
+	.control_quit = "{\"execute\":\"quit\"}\n",
 	.argv = qemu_argv,
 };

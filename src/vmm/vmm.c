@@ -39,3 +39,13 @@ void creel_vmm_argv_end(struct creel_vmm_argv *a)
 		a->words[i] = p;
 	a->words[a->n] = NULL;
 }
+
+const struct creel_vmm_ops *creel_vmm_find(const char *name)
+{
+	static const struct creel_vmm_ops *const all[] = {&creel_vmm_qemu, &creel_vmm_standin};
+
+	for (size_t i = 0; i < ELEMENTSOF(all); i++)
+		if (strcmp(all[i]->name, name) == 0)
+			return all[i];
+	return NULL;
+}

@@ -42,7 +42,9 @@ struct creel_vmm_argv {
 
 struct creel_vmm_ops {
 	const char *name;
-	const char *program; /* searched in PATH */
+	const char *program; /* its usual name */
+	/* what creel-cell writes to the machine's control socket, when it connects and to end it */
+	const char *control_hello, *control_quit;
 	/**
 	 * The program's arguments, a NULL after the last.
 	 * @return 0, CREEL_E_INVALID (a serial, a number out of range), CREEL_E_TOOBIG, _NOMEM
@@ -52,6 +54,11 @@ struct creel_vmm_ops {
 };
 
 extern const struct creel_vmm_ops creel_vmm_qemu;
+/* No virtual machine: a program that plays one, for tests (tests/standin). */
+extern const struct creel_vmm_ops creel_vmm_standin;
+
+/** @return the back end of this name, or NULL */
+const struct creel_vmm_ops *creel_vmm_find(const char *name);
 
 void creel_vmm_argv_init(struct creel_vmm_argv *a);
 void creel_vmm_argv_fini(struct creel_vmm_argv *a);

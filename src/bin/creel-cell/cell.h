@@ -1,17 +1,19 @@
 #pragma once
 #include "wire/cellmsg.h"
+#include "vmm/vmm.h"
 #include "wire/mux.h"
 #include <event2/event.h>
 
 /*
  * creel-cell stands between one guest and the engine. It alone parses what this guest writes, so it
  * is jailed and holds nothing but the guest's channel, the machine's QMP socket and the engine's
- * socket. engine.c speaks with the engine, relay.c moves a stream's octets, qmp.c asks the machine, console.c listens to
+ * socket. engine.c speaks with the engine, relay.c moves a stream's octets, power.c asks the machine, console.c listens to
  * what its kernel prints.
  */
 enum { CELL_SERVICES = 64 };
 
 struct cell {
+	const struct creel_vmm_ops *vmm;
 	struct event_base *base;
 	struct creel_mux *mux; /* NULL once the guest broke the protocol */
 	int chan, qmp, listener, console, engine;
@@ -43,6 +45,6 @@ int console_start(struct creel_err *err);
 /** Tell the engine the last lines: what a machine that ended without a word had to say. */
 void console_tell(void);
 
-/* qmp.c */
-int qmp_start(struct creel_err *err);
-void qmp_quit(void);
+/* power.c */
+int power_start(struct creel_err *err);
+void power_quit(void);

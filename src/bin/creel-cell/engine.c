@@ -74,7 +74,7 @@ static void engine_readable(evutil_socket_t fd, short what, void *ctx)
 		control_send(CREEL_CTL_SHUTDOWN);
 		return;
 	case CREEL_CELL_KILL:
-		qmp_quit();
+		power_quit();
 		return;
 	case CREEL_CELL_PING:
 		control_send(CREEL_CTL_PING);

@@ -81,7 +81,7 @@ static int start(struct creel_err *err)
 	if (!cell.chan_read || !cell.chan_write || event_add(cell.chan_read, NULL) < 0)
 		return creel_err_nomem(err);
 	chan_kick();
-	int r = qmp_start(err);
+	int r = power_start(err);
 	if (r == 0)
 		r = console_start(err);
 	return r < 0 ? r : engine_listen(err);
@@ -92,6 +92,12 @@ int main(int argc, char **argv)
 	struct creel_err err = {0};
 
 	creel_log_name("creel-cell");
+	cell.vmm = creel_vmm_find(argc > 1 ? argv[1] : "qemu");
+	if (!cell.vmm) {
+		creel_err_set(&err, CREEL_E_USAGE, 0, "no back end '%s'", argv[1]);
+		creel_log_error(&err);
+		return 2;
+	}
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
 		creel_err_set(&err, CREEL_E_OS, errno, "give up privileges");

@@ -242,8 +242,12 @@ static int parent_open(const char *path, const struct creel_boot_file *f, const 
 		if (mkdirat(dir, name, 0755) == 0) {
 			/* below a home that is the owner's; above it stays root's */
 			struct stat st;
-			if (fstat(dir, &st) == 0 && (st.st_uid == f->uid || p != path + 1))
+			if (fstat(dir, &st) == 0 && (st.st_uid == f->uid || p != path + 1)) {
 				(void)!fchownat(dir, name, f->uid, f->gid, AT_SYMLINK_NOFOLLOW);
+				/* what a service keeps is nobody else's to read */
+				if (f->uid != 0)
+					(void)!fchmodat(dir, name, 0700, 0);
+			}
 		}
 		int next = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		close(dir);

@@ -16,6 +16,7 @@ struct jail {
 	int last_fd; /* descriptors above it are closed */
 	unsigned long max_files;
 	bool has_devices; /* /dev/null, zero, urandom */
+	bool kvm;	  /* /dev/kvm, as a node of the jail's own that its uid may open */
 	bool share;	  /* a file server: /proc of its own process, and chroot(2), which it does itself */
 	size_t n_binds;
 	struct jail_bind {

@@ -7,8 +7,8 @@
 #include <string.h>
 
 static const char usage[] =
-	"usage: creel-jail --uid N --gid N [--last-fd N] [--files N] [--devices] [--share]\n"
-	"                  [--bind FROM[:TO]]... [--bind-exec FROM[:TO]]... [--device PATH]...\n"
+	"usage: creel-jail --uid N --gid N [--last-fd N] [--files N] [--devices] [--kvm]\n"
+	"                  [--share] [--bind FROM[:TO]]... [--bind-exec FROM[:TO]]... [--device PATH]...\n"
 	"                  -- PROGRAM [ARGUMENT...]\n\n"
 	"Run PROGRAM with nothing but what is named: its own mount, network, IPC and UTS namespaces, a\n"
 	"read-only root of the binds, no capability, no core, no_new_privs and a seccomp filter.\n"
@@ -47,7 +47,7 @@ static int opts_parse(int argc, char **argv, struct jail *j, struct creel_err *e
 		{"uid", required_argument, NULL, 'u'},	  {"gid", required_argument, NULL, 'g'},
 		{"last-fd", required_argument, NULL, 'l'}, {"files", required_argument, NULL, 'f'},
 		{"devices", no_argument, NULL, 'D'},	  {"share", no_argument, NULL, 'S'},
-			  {"bind", required_argument, NULL, 'b'},
+		{"kvm", no_argument, NULL, 'K'},	  {"bind", required_argument, NULL, 'b'},
 		{"bind-exec", required_argument, NULL, 'x'}, {"device", required_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},	  {0},
 	};
@@ -71,6 +71,9 @@ static int opts_parse(int argc, char **argv, struct jail *j, struct creel_err *e
 			break;
 		case 'D':
 			j->has_devices = true;
+			break;
+		case 'K':
+			j->kvm = true;
 			break;
 		case 'S':
 			j->share = true;

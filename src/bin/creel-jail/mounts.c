@@ -59,6 +59,30 @@ static int bind_one(const struct jail_bind *b, struct creel_err *err)
 	return 0;
 }
 
+/*
+ * The host's node belongs to root or to the group kvm, and the jail's user is in neither. A node of our
+ * own stands on a file system that allows devices, of which nothing but this one name is then seen.
+ */
+static int kvm_make(const struct jail *j, struct creel_err *err)
+{
+	static const char stage[] = "/proc/.stage", node[] = "/proc/.stage/kvm", to[] = "/proc/dev/kvm";
+	struct stat st;
+
+	if (stat("/dev/kvm", &st) < 0 || !S_ISCHR(st.st_mode))
+		return creel_err_set(err, CREEL_E_OS, errno, "/dev/kvm");
+	if (mkdir(stage, 0700) < 0 ||
+	    mount("kvm", stage, "tmpfs", MS_NOSUID | MS_NOEXEC, "size=64k,mode=0700") < 0 ||
+	    mknod(node, S_IFCHR | 0600, st.st_rdev) < 0 || lchown(node, j->uid, j->gid) < 0 ||
+	    (mkdir("/proc/dev", 0755) < 0 && errno != EEXIST))
+		return creel_err_set(err, CREEL_E_OS, errno, "make the jail's /dev/kvm");
+	autofd int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
+	if (fd < 0 || mount(node, to, NULL, MS_BIND, NULL) < 0 ||
+	    mount(NULL, to, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0 ||
+	    umount2(stage, MNT_DETACH) < 0 || rmdir(stage) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "bind the jail's /dev/kvm");
+	return 0;
+}
+
 int jail_namespaces(const struct jail *j, struct creel_err *err)
 {
 	static const struct jail_bind devices[] = {
@@ -78,6 +102,8 @@ int jail_namespaces(const struct jail *j, struct creel_err *err)
 		r = bind_one(&devices[i], err);
 	for (size_t i = 0; r == 0 && i < j->n_binds; i++)
 		r = bind_one(&j->binds[i], err);
+	if (r == 0 && j->kvm)
+		r = kvm_make(j, err);
 	if (r < 0)
 		return r;
 	/* of processes of other users nothing is seen in it; it reads /proc/sys/fs/file-max */

@@ -1,3 +1,4 @@
+#include "accel.h"
 #include "base/cleanup.h"
 #include "cmds.h"
 #include "where.h"
@@ -41,15 +42,25 @@ static void say(struct finding *f, enum verdict v, const char *advice, const cha
 static void check_kvm(struct finding *f)
 {
 	autofd int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	bool known, kvm;
+	char why[160];
+
+	accel_known(&known, &kvm, why, sizeof(why));
 
 	if (fd < 0)
 		say(f, NO, "guests run under emulation (TCG): slower, and as separate; for KVM, load kvm_intel "
 			   "or kvm_amd and join the group kvm",
 		    "/dev/kvm: %s", strerror(errno));
+	else if (!known)
+		say(f, MAYBE, "the first `creel up` boots a guest under it, as some hosts have a /dev/kvm under "
+			      "which guests hang",
+		    "/dev/kvm opens; that it runs guests is not proved yet");
+	else if (kvm)
+		say(f, YES, NULL, "%s", why);
 	else
-		say(f, MAYBE, "some hosts have a /dev/kvm under which a guest hangs; creel does not boot one to "
-			      "find out yet, and uses emulation",
-		    "/dev/kvm opens; that it runs guests is not proved");
+		say(f, NO, "guests run under emulation (TCG): slower, and as separate; to have it tried again, "
+			   "remove `accelerator` from the cache folder",
+		    "%s", why);
 }
 
 static void check_tun(struct finding *f)

@@ -1,3 +1,4 @@
+#include "accel.h"
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "client.h"
@@ -67,12 +68,15 @@ static int prepare(struct up *u, struct coming *c, int dirfd, struct creel_err *
 	struct planmake autoclean(planmake_fini) p = {0};
 	struct load_recipe autoclean(load_recipe_fini) recipe = {.dirfd = -1};
 	struct creel_image image = {0};
+	bool kvm = false;
 
 	int r = load_recipe(c->cfg->recipe.s, dirfd, &recipe, err);
 	if (r == 0)
 		r = load_image(&recipe, build_progress, (void *)(uintptr_t)c->cfg->recipe.s, &image, err);
 	if (r == 0)
-		r = planmake(c->cfg, &recipe.recipe, recipe.dirfd, &image, &p, err);
+		r = accel_kvm(&image, &kvm, err);
+	if (r == 0)
+		r = planmake(c->cfg, &recipe.recipe, recipe.dirfd, &image, kvm, &p, err);
 	if (r < 0)
 		return r;
 	autofd int plan = creel_memfd_sealed("plan", p.text.data, p.text.len, err);

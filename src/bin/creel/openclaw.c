@@ -24,10 +24,18 @@ static json_t *discord(json_t *settings)
 		return NULL;
 	mention = json_object_get(d, "require_mention");
 	const char *dm = str_or(json_object_get(d, "dm_policy"), "pairing");
-	json_t *j = json_pack("{s:b,s:{s:s,s:s,s:s},s:s,s:s,s:{s:{s:b}}}", "enabled", 1, "token", "source",
-			      "env", "provider", "default", "id", "DISCORD_BOT_TOKEN", "dmPolicy", dm,
-			      "groupPolicy", str_or(json_object_get(d, "group_policy"), "allowlist"),
-			      "guilds", "*", "requireMention", mention ? json_is_true(mention) : 1);
+	const char *group = str_or(json_object_get(d, "group_policy"), "allowlist");
+	bool open = strcmp(group, "open") == 0;
+	/*
+	 * An open group is every guild that the bot is in, so strangers write to the agent there. They
+	 * get its answers, not its shell and files: OpenClaw's own audit calls that critical. Who wants
+	 * it otherwise says so under `config:`.
+	 */
+	json_t *j = json_pack("{s:b,s:{s:s,s:s,s:s},s:s,s:s,s:{s:{s:b,s:o*}}}", "enabled", 1, "token",
+			      "source", "env", "provider", "default", "id", "DISCORD_BOT_TOKEN", "dmPolicy",
+			      dm, "groupPolicy", open ? "allowlist" : group, "guilds", "*", "requireMention",
+			      mention ? json_is_true(mention) : 1, "tools",
+			      open ? json_pack("{s:[s,s]}", "deny", "group:runtime", "group:fs") : NULL);
 	/* OpenClaw wants it said twice that anybody may write */
 	if (j && strcmp(dm, "open") == 0)
 		json_object_set_new(j, "allowFrom", json_pack("[s]", "*"));

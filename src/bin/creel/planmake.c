@@ -316,7 +316,7 @@ static int plan_fill(const struct creel_cell_cfg *cell, const struct creel_image
 }
 
 int planmake(const struct creel_cell_cfg *cell, const struct creel_recipe *recipe, int recipe_fd,
-	     const struct creel_image *image, struct planmake *ret, struct creel_err *err)
+	     const struct creel_image *image, bool kvm, struct planmake *ret, struct creel_err *err)
 {
 	struct planmake out = {.plan = {.ready_limit_ms = READY_MS}};
 	uint8_t hash[32];
@@ -324,6 +324,7 @@ int planmake(const struct creel_cell_cfg *cell, const struct creel_recipe *recip
 	creel_buf_init(&out.text, CREEL_PLAN_MAX);
 	creel_buf_init(&out.boot, CREEL_BOOT_MAX);
 	int r = plan_fill(cell, image, &out.plan, err);
+	out.plan.kvm = kvm;
 	if (r == 0)
 		r = secrets_plan(cell, recipe, &out.plan, err);
 	if (r == 0)

@@ -19,4 +19,4 @@ CREEL_DEFINE_CLEANUP(struct planmake, planmake_fini)
  * @return 0, CREEL_E_CONFIG (something of the recipe does not fit the cell; err says what), ...
  */
 int planmake(const struct creel_cell_cfg *cell, const struct creel_recipe *recipe, int recipe_fd,
-	     const struct creel_image *image, struct planmake *ret, struct creel_err *err);
+	     const struct creel_image *image, bool kvm, struct planmake *ret, struct creel_err *err);

@@ -1,4 +1,5 @@
 #include "monitor.h"
+#include "words.h"
 #include "base/log.h"
 #include "linux/cgroup.h"
 #include "linux/proc.h"
@@ -23,61 +24,6 @@
  * A cell as processes: the machine and its creel-cell, each in a jail of its own with exactly the
  * descriptors made here. Whatever fails, nothing of it stays.
  */
-enum { WORDS = 240 };
-
-struct words {
-	const char *v[WORDS + 1];
-	size_t n;
-	char store[8192];
-	size_t used;
-};
-
-static void word(struct words *w, const char *s)
-{
-	if (w->n < WORDS)
-		w->v[w->n++] = s;
-}
-
-__attribute__((format(printf, 2, 3))) static void wordf(struct words *w, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	int n = vsnprintf(w->store + w->used, sizeof(w->store) - w->used, fmt, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(w->store) - w->used)
-		return; /* seen by words_ok() */
-	word(w, w->store + w->used);
-	w->used += (size_t)n + 1;
-}
-
-static int words_ok(const struct words *w, struct creel_err *err)
-{
-	if (w->n >= WORDS || w->used + 1024 >= sizeof(w->store))
-		return creel_err_set(err, CREEL_E_TOOBIG, 0, "too many arguments for the jail");
-	return 0;
-}
-
-static void jail_words(struct words *w, uid_t uid, int last_fd, bool devices)
-{
-	static const char *const libs[] = {"/lib", "/lib64", "/usr/lib"};
-
-	word(w, mon.jail_path);
-	word(w, "--uid");
-	wordf(w, "%u", uid);
-	word(w, "--gid");
-	wordf(w, "%u", uid);
-	word(w, "--last-fd");
-	wordf(w, "%d", last_fd);
-	if (devices)
-		word(w, "--devices");
-	for (size_t i = 0; i < ELEMENTSOF(libs); i++)
-		if (access(libs[i], F_OK) == 0) {
-			word(w, "--bind-exec");
-			word(w, libs[i]);
-		}
-}
-
 static uid_t uid_of(const struct mon_cell *c, enum mon_role role)
 {
 	return (uid_t)(MON_UID_CELLS + (size_t)(c - mon.cells) * MON_UID_STEP + role);
@@ -201,7 +147,7 @@ static int spawn(struct mon_cell *c, enum mon_role role, const struct words *w, 
 
 	if (r < 0)
 		return r;
-	pid_t pid = creel_proc_spawn(w->v, log, fds, n_fds, &p->pidfd, err);
+	pid_t pid = creel_proc_spawn(w->v, log, fds, n_fds, CREEL_PROC_PIDNS, &p->pidfd, err);
 	if (pid < 0)
 		return (int)pid;
 	p->pid = pid;
@@ -231,6 +177,7 @@ static int cell_spawn(struct mon_cell *c, int dirfd, int log, int chan, int qmp,
 	wordf(&w, "%s:/creel-cell", mon.cell_path);
 	word(&w, "--");
 	word(&w, "/creel-cell");
+	word(&w, mon.vmm->name);
 	return spawn(c, ROLE_CELL, &w, log, fds, ELEMENTSOF(fds), err);
 }
 
@@ -295,9 +242,7 @@ static int machine_fd(struct machine *m, int fd)
 static int machine_spawn(struct mon_cell *c, struct machine *m, const int *disks,
 			 struct creel_err *err)
 {
-	static const char *const data[] = {"/usr/share/qemu", "/usr/share/seabios"};
 	struct creel_vmm_argv autoclean(creel_vmm_argv_fini) argv;
-	static const char qemu[] = "/usr/bin/qemu-system-x86_64";
 	struct words w = {.n = 0};
 	char serials[CREEL_PLAN_VOLUMES][21];
 
@@ -305,7 +250,7 @@ static int machine_spawn(struct mon_cell *c, struct machine *m, const int *disks
 		.name = c->name,
 		.cpus = c->plan.cpus,
 		.memory_mib = c->plan.memory_mib,
-		.accel = CREEL_ACCEL_TCG,
+		.accel = c->plan.kvm ? CREEL_ACCEL_KVM : CREEL_ACCEL_TCG,
 		.tsc_khz = tsc_khz(),
 		.kernel = "/kernel",
 		.initrd = "/initrd",
@@ -323,23 +268,19 @@ static int machine_spawn(struct mon_cell *c, struct machine *m, const int *disks
 		spec.disks[i + 1].serial = serials[i];
 	}
 	creel_vmm_argv_init(&argv);
-	int r = creel_vmm_qemu.argv(&spec, &argv, err);
+	int r = mon.vmm->argv(&spec, &argv, err);
 	if (r < 0)
 		return r;
 	jail_words(&w, uid_of(c, ROLE_VMM), (int)m->n_fds + 2, true);
-	word(&w, "--bind-exec");
-	word(&w, qemu);
-	for (size_t i = 0; i < ELEMENTSOF(data); i++)
-		if (access(data[i], F_OK) == 0) {
-			word(&w, "--bind");
-			word(&w, data[i]);
-		}
+	if (c->plan.kvm)
+		word(&w, "--kvm");
+	qemu_words(&w, mon.vmm_path);
 	word(&w, "--bind");
 	wordf(&w, "%s/vmlinuz:/kernel", c->plan.image_dir);
 	word(&w, "--bind");
 	wordf(&w, "%s/run/cells/%s/initrd:/initrd", mon.state, c->name);
 	word(&w, "--");
-	word(&w, qemu);
+	word(&w, mon.vmm_path);
 	for (size_t i = 1; i < argv.n; i++)
 		word(&w, argv.words[i]);
 	return spawn(c, ROLE_VMM, &w, m->log, m->fds, m->n_fds, err);
@@ -523,7 +464,7 @@ int launch_engine(struct creel_err *err)
 	word(&w, "--engine");
 	int r = words_ok(&w, err);
 	pid_t pid = r < 0 ? r : creel_proc_spawn(w.v, STDERR_FILENO, fds, ELEMENTSOF(fds),
-						 &mon.engine_proc.pidfd, err);
+						 CREEL_PROC_PIDNS, &mon.engine_proc.pidfd, err);
 	if (pid < 0) {
 		close(mon.engine);
 		mon.engine = -1;

@@ -7,13 +7,17 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 static const char usage[] =
-	"usage: creeld --state-dir DIR\n\n"
+	"usage: creeld --state-dir DIR [--vmm NAME=PROGRAM]\n"
+	"       creeld --probe kvm|tcg KERNEL INITRAMFS\n\n"
 	"Keep the cells of a state folder: started by `creel up` when none runs. Ends by `creel down`;\n"
-	"after SIGTERM the cells go on, and the next creeld finds them. creeld(8) says more.\n";
+	"after SIGTERM the cells go on, and the next creeld finds them. creeld(8) says more.\n"
+	"--vmm runs the machines with another back end. --probe boots a guest without disks and\n"
+	"prints `yes` or `no`, and why.\n";
 
 static int state_make(const char *dir, char *ret, struct creel_err *err)
 {
@@ -24,14 +28,42 @@ static int state_make(const char *dir, char *ret, struct creel_err *err)
 	return 0;
 }
 
-static int monitor_main(const char *dir, struct creel_err *err)
+/* NAME or NAME=PROGRAM */
+static int vmm_choose(char *arg, struct creel_err *err)
+{
+	char *program = arg ? strchr(arg, '=') : NULL;
+
+	if (program)
+		*program++ = '\0';
+	mon.vmm = creel_vmm_find(arg ? arg : "qemu");
+	if (!mon.vmm)
+		return creel_err_set(err, CREEL_E_USAGE, 0, "no back end '%s'", arg);
+	if (!program)
+		(void)snprintf(mon.vmm_path, sizeof(mon.vmm_path), "/usr/bin/%s", mon.vmm->program);
+	else if (!realpath(program, mon.vmm_path))
+		return creel_err_set(err, CREEL_E_OS, errno, "%s", program);
+	return 0;
+}
+
+static int probe_main(bool kvm, const char *kernel, const char *initrd, struct creel_err *err)
+{
+	int r = where_program("creel-jail", mon.jail_path, sizeof(mon.jail_path), err);
+
+	if (r == 0)
+		r = vmm_choose(NULL, err);
+	return r < 0 ? r : probe_run(kvm, kernel, initrd, err);
+}
+
+static int monitor_main(const char *dir, char *vmm, struct creel_err *err)
 {
 	static char state[PATH_MAX];
 
 	if (geteuid() != 0)
 		return creel_err_set(err, CREEL_E_DENIED, 0,
 				     "creeld must be started by root: a rootless mode is not written yet");
-	int r = state_make(dir, state, err);
+	int r = vmm_choose(vmm, err);
+	if (r == 0)
+		r = state_make(dir, state, err);
 	if (r == 0)
 		r = where_program("creel-jail", mon.jail_path, sizeof(mon.jail_path), err);
 	if (r == 0)
@@ -51,7 +83,12 @@ int main(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[1], "--engine") == 0) {
 		r = creel_engine_run(&err);
 	} else if (argc == 3 && strcmp(argv[1], "--state-dir") == 0) {
-		r = monitor_main(argv[2], &err);
+		r = monitor_main(argv[2], NULL, &err);
+	} else if (argc == 5 && strcmp(argv[1], "--state-dir") == 0 && strcmp(argv[3], "--vmm") == 0) {
+		r = monitor_main(argv[2], argv[4], &err);
+	} else if (argc == 5 && strcmp(argv[1], "--probe") == 0 &&
+		   (strcmp(argv[2], "kvm") == 0 || strcmp(argv[2], "tcg") == 0)) {
+		r = probe_main(argv[2][0] == 'k', argv[3], argv[4], &err);
 	} else {
 		bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
 		fputs(usage, help ? stdout : stderr);

@@ -68,8 +68,9 @@ static void tell_started(const struct mon_cell *c, int fd)
 				 .state = (uint8_t)(c->adopted | (c->grouped ? 0 : 2)),
 				 .a = (uint64_t)c->procs[ROLE_VMM].pid,
 				 .b = c->started_ns,
-				 .text = "tcg"};
+				 .text = ""};
 
+	(void)snprintf(m.text, sizeof(m.text), "%s", c->ran.kvm ? "kvm" : "tcg");
 	(void)snprintf(m.cell, sizeof(m.cell), "%s", c->name);
 	monitor_tell(&m, fd);
 }

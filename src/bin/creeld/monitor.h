@@ -3,7 +3,9 @@
 #include "event/head.h"
 #include "wire/bootcfg.h"
 #include "wire/monmsg.h"
+#include "vmm/vmm.h"
 #include <event2/event.h>
+#include <limits.h>
 #include <sys/types.h>
 
 /*
@@ -16,6 +18,7 @@ enum {
 	/* a range that systemd's "Users, Groups, UIDs and GIDs" leaves to the host and unused */
 	MON_UID_BASE = 1879100000,
 	MON_UID_ENGINE = MON_UID_BASE,
+	MON_UID_PROBE = MON_UID_BASE + 1,
 	MON_UID_CELLS = MON_UID_BASE + 16,
 	MON_UID_STEP = 8, /* per cell: one for each role */
 };
@@ -54,7 +57,8 @@ struct monitor {
 	time_t engine_first;
 	struct creel_head_key key;
 	struct mon_cell cells[MON_CELLS];
-	char engine_path[512], jail_path[512], cell_path[512];
+	const struct creel_vmm_ops *vmm;
+	char engine_path[512], jail_path[512], cell_path[512], vmm_path[PATH_MAX];
 	bool quitting;
 };
 extern struct monitor mon;
@@ -77,6 +81,9 @@ int launch_watch(struct mon_cell *c, enum mon_role role, struct creel_err *err);
 void launch_kill(struct mon_cell *c);
 /** Remove a cell's run folder. Tolerates what is not there. */
 void launch_clean(const char *name);
+
+/* probe.c: does this host run a guest so? One line on standard output. */
+int probe_run(bool kvm, const char *kernel, const char *initrd, struct creel_err *err);
 
 /* stage.c: secrets */
 int stage_secrets(const struct mon_cell *c, struct creel_err *err);

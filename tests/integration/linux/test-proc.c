@@ -36,7 +36,7 @@ static void test_spawn(void **state)
 	close(b[1]);
 	/* the sources swapped: 3 is taken by one of them in many runs */
 	const int fds[] = {b[0], a[0]};
-	pid_t pid = creel_proc_spawn(argv, out[1], fds, 2, &pidfd, &err);
+	pid_t pid = creel_proc_spawn(argv, out[1], fds, 2, 0, &pidfd, &err);
 	assert_true(pid > 0);
 	close(out[1]);
 	assert_true(ended(pidfd, 5000));
@@ -47,6 +47,28 @@ static void test_spawn(void **state)
 	close(pidfd);
 }
 
+/* In a namespace of its own it is the first process, and sees no other. */
+static void test_pidns(void **state)
+{
+	static const char *const argv[] = {"/bin/sh", "-c", "echo $$; kill -0 2 2>/dev/null; echo $?", NULL};
+	struct creel_err err = {0};
+	int out[2], pidfd = -1;
+	char got[64] = "";
+
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	pid_t pid = creel_proc_spawn(argv, out[1], NULL, 0, CREEL_PROC_PIDNS, &pidfd, &err);
+	if (pid < 0 && geteuid() != 0)
+		skip();
+	assert_true(pid > 0);
+	close(out[1]);
+	assert_true(ended(pidfd, 5000));
+	assert_true(read(out[0], got, sizeof(got) - 1) > 0);
+	assert_string_equal(got, "1\n1\n");
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(out[0]);
+	close(pidfd);
+}
+
 static void test_identity(void **state)
 {
 	static const char *const argv[] = {"/bin/sleep", "30", NULL};
@@ -54,7 +76,7 @@ static void test_identity(void **state)
 	uint64_t start = 0, again = 0;
 	int pidfd = -1;
 
-	pid_t pid = creel_proc_spawn(argv, -1, NULL, 0, &pidfd, &err);
+	pid_t pid = creel_proc_spawn(argv, -1, NULL, 0, 0, &pidfd, &err);
 	assert_true(pid > 0);
 	assert_int_equal(creel_proc_start(pid, &start, &err), 0);
 	assert_int_equal(creel_proc_start(pid, &again, &err), 0);
@@ -89,7 +111,7 @@ static void test_cgroup(void **state)
 		return;
 	}
 	assert_int_equal(r, 0);
-	pid_t pid = creel_proc_spawn(argv, -1, NULL, 0, &pidfd, &err);
+	pid_t pid = creel_proc_spawn(argv, -1, NULL, 0, 0, &pidfd, &err);
 	assert_int_equal(creel_cgroup_add(name, pid, &err), 0);
 	/* what is in it goes with it */
 	assert_int_equal(creel_cgroup_remove(name, &err), 0);
@@ -131,7 +153,7 @@ static void test_long_path(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_spawn), cmocka_unit_test(test_identity),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_spawn), cmocka_unit_test(test_pidns), cmocka_unit_test(test_identity),
 					   cmocka_unit_test(test_cgroup), cmocka_unit_test(test_long_path)};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -5,7 +5,7 @@
 static const char good[] =
 	"{\"cell\":\"box\",\"recipe\":\"base\",\"image\":"
 	"\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"image_dir\":\"/c/i\",\"boot\":"
-	"\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"cpus\":1,\"memory_mib\":256,"
+	"\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"kvm\":false,\"cpus\":1,\"memory_mib\":256,"
 	"\"stop_grace_ms\":1000,\"ready_limit_ms\":1000,\"volumes\":[{\"name\":\"persist\",\"octets\":67108864,"
 	"\"at\":\"/persist\"}],\"publish\":[{\"address\":\"127.0.0.1\",\"host\":80,\"guest\":81}],\"secrets\":["
 	"{\"name\":\"tok\",\"source\":\"hex\",\"bytes\":16,\"optional\":false,\"env\":\"TOK\"}]}";
@@ -37,7 +37,8 @@ static void test_refused(void **state)
 		{"\"/c/i\"", "\"/c,x\""},	   {"\"/c/i\"", "\"/c/..\""},
 		{"\"/c/i\"", "\"/c:/etc\""},	   {"\"persist\"", "\"a.b\""},
 		{"\"persist\"", "\"nineteenoctetslongx\""}, {"\"cpus\":1", "\"cpus\":0"},
-		{"\"cpus\":1", "\"cpus\":1.5"},	   {"256", "63"},
+		{"\"cpus\":1", "\"cpus\":1.5"},	   {"\"kvm\":false", "\"kvm\":1"},
+			   {"256", "63"},
 		{"256", "99999999"},		   {"\"127.0.0.1\"", "\"localhost\""},
 		{"\"host\":80", "\"host\":0"},	   {"\"guest\":81", "\"guest\":65536"},
 		{"\"hex\"", "\"shell\""},	   {"\"tok\"", "\"..\""},

@@ -5,17 +5,19 @@
 #include <unistd.h>
 
 /*
- * QMP (QEMU's docs/interop/qmp-spec.rst), as little of it as a cell needs: leave negotiation mode,
- * quit, and notice the end. What QEMU answers is read and dropped; the end of the connection is the
- * end of the machine.
+ * The machine's own control socket, as little of it as a cell needs: say what the back end begins
+ * with, ask for the end, and notice it. What the machine answers is read and dropped; the end of the
+ * connection is the end of the machine.
  */
 static void say(const char *line)
 {
-	/* a command of a few octets into an empty socket: it fits, or QEMU is stuck and gets killed */
+	if (!*line)
+		return;
+	/* a command of a few octets into an empty socket: it fits, or the machine is stuck and gets killed */
 	(void)!send(cell.qmp, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static void qmp_readable(evutil_socket_t fd, short what, void *ctx)
+static void power_readable(evutil_socket_t fd, short what, void *ctx)
 {
 	char buf[4096];
 	ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
@@ -31,16 +33,16 @@ static void qmp_readable(evutil_socket_t fd, short what, void *ctx)
 	(void)event_base_loopexit(cell.base, NULL);
 }
 
-int qmp_start(struct creel_err *err)
+int power_start(struct creel_err *err)
 {
-	cell.qmp_read = event_new(cell.base, cell.qmp, EV_READ | EV_PERSIST, qmp_readable, NULL);
+	cell.qmp_read = event_new(cell.base, cell.qmp, EV_READ | EV_PERSIST, power_readable, NULL);
 	if (!cell.qmp_read || event_add(cell.qmp_read, NULL) < 0)
 		return creel_err_nomem(err);
-	say("{\"execute\":\"qmp_capabilities\"}\n");
+	say(cell.vmm->control_hello);
 	return 0;
 }
 
-void qmp_quit(void)
+void power_quit(void)
 {
-	say("{\"execute\":\"quit\"}\n");
+	say(cell.vmm->control_quit);
 }
