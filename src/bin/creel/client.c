@@ -127,6 +127,7 @@ int client_start(struct creel_client *c, bool *ret_started, struct creel_err *er
 	static const struct timespec pause = {.tv_nsec = 5000000};
 	struct timespec begin, now;
 	struct stat st = {0};
+	bool ended = false;
 
 	if (ret_started)
 		*ret_started = false;
@@ -151,17 +152,20 @@ int client_start(struct creel_client *c, bool *ret_started, struct creel_err *er
 		}
 		if (client_alive(c))
 			break;
-		int status = 0;
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		bool ended = waitpid(pid, &status, WNOHANG) == pid;
-		if (ended || (now.tv_sec - begin.tv_sec) * 1000 > START_MS) {
+		/* it may have ended because another, started in the same moment, has the folder's lock */
+		if (!ended && waitpid(pid, NULL, WNOHANG) == pid) {
+			ended = true;
+			begin = now;
+		}
+		if ((now.tv_sec - begin.tv_sec) * 1000 > (ended ? 1000 : START_MS)) {
 			last_line(log, st.st_size, why, sizeof(why));
 			return creel_err_set(err, CREEL_E_CHILD, 0, "creeld did not start%s%s",
 					     why[0] ? ": " : "", why);
 		}
 	}
 	if (ret_started)
-		*ret_started = true;
+		*ret_started = !ended;
 	return 0;
 }
 
