@@ -146,7 +146,9 @@ static void on_message(struct eng_cell *c, const struct creel_cellmsg *m)
 		return;
 	case CREEL_CELL_BROKEN:
 		c->broken = true;
-		(void)snprintf(c->why, sizeof(c->why), "control channel: %.150s", m->name);
+		/* one that we kill, or that said goodbye, ends its channel too: that is no reason */
+		if (!c->killed && !c->bye)
+			(void)snprintf(c->why, sizeof(c->why), "control channel: %.150s", m->name);
 		cells_changed(c);
 		return;
 	case CREEL_CELL_GONE:

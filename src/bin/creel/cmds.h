@@ -3,6 +3,7 @@
 
 /* One line a verb: int cmd_NAME(struct creel_cli *, int, char **, struct creel_err *); */
 int cmd_build(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_cp(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_verify(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_doctor(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_plan(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);

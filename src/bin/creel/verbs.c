@@ -56,6 +56,16 @@ const struct creel_verb creel_verbs[] = {
 		.run = cmd_shell,
 	},
 	{
+		.name = "cp",
+		.args = "FROM TO",
+		.summary = "copy files and folders into a cell or out of it",
+		.help = "one of FROM and TO is CELL:PATH. modes, times and links are kept, owners are not: in the\n"
+			"cell root owns them, here who runs creel; set-user-ID bits and devices are left out\n\n"
+			"examples:\n  creel cp notes openclaw:/persist/openclaw/workspace\n"
+			"  creel cp openclaw:/persist/openclaw/workspace/report.md .\n",
+		.run = cmd_cp,
+	},
+	{
 		.name = "logs",
 		.args = "[-f] [--since T] CELL [SERVICE]",
 		.summary = "show what a cell's services print",
