@@ -92,7 +92,7 @@ static void service_said(struct eng_cell *c, const struct creel_cellmsg *m)
 			creel_event_num(&e, "status", m->a);
 		if (m->state == CREEL_SVC_GAVE_UP)
 			creel_event_str(&e, "restart", "given up");
-		journal_note(&e);
+		budget_note(c, &e);
 	}
 	cells_changed(c);
 }
@@ -108,7 +108,7 @@ static void ready_said(struct eng_cell *c, const struct creel_cellmsg *m)
 		struct creel_event e = event_of(CREEL_EV_CELL_READY, c);
 		e.by_guest = true;
 		creel_event_num(&e, "memory_kb", m->a);
-		journal_note(&e);
+		budget_note(c, &e);
 		c->ready_once = true;
 	}
 	cells_changed(c);
@@ -133,7 +133,7 @@ static void on_message(struct eng_cell *c, const struct creel_cellmsg *m)
 		struct creel_event e = event_of(CREEL_EV_CELL_NOTE, c);
 		e.by_guest = true;
 		creel_event_str(&e, "text", m->name);
-		journal_note(&e);
+		budget_note(c, &e);
 		(void)snprintf(c->why, sizeof(c->why), "%.190s", m->name);
 		cells_changed(c);
 		return;
@@ -323,8 +323,13 @@ static void on_exited(struct eng_cell *c, const struct creel_monmsg *m)
 	channel_close(c);
 	ports_close(c);
 	if (c->grace)
-		(void)event_del(c->grace);
+		event_free(c->grace);
+	c->grace = NULL;
 	streams_end_cell(c, "the cell has ended");
+	budget_tell(c);
+	if (c->fold)
+		event_free(c->fold);
+	c->fold = NULL;
 	bool clean = c->bye || c->state == ENG_STOPPING;
 	creel_event_str(&e, "how", c->killed ? "killed" : c->bye ? "clean" : "lost");
 	if (status == -1)

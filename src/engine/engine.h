@@ -49,6 +49,11 @@ struct eng_cell {
 	int fd;	       /* to its creel-cell, -1 */
 	struct event *read;
 	struct event *grace; /* SHUTDOWN to KILL */
+	/* what this guest may have written on the record: budget.c */
+	unsigned spent;
+	uint64_t spent_ms; /* when `spent` was right */
+	uint64_t folded;   /* events over it that no record.fold tells yet */
+	struct event *fold;
 	size_t n_services;
 	struct eng_service {
 		char name[65];
@@ -91,6 +96,12 @@ int journal_ok(struct creel_err *err);
 int journal_commit(void);
 /** Ask the monitor to sign the head. @return false: there is nothing new, or it could not be asked */
 bool journal_sign(void);
+
+/* budget.c: what a guest's words may take of the record */
+/** Write the event, or count it when the guest is over its budget. */
+void budget_note(struct eng_cell *c, const struct creel_event *e);
+/** Write what is counted so far, if anything. */
+void budget_tell(struct eng_cell *c);
 
 /* cells.c */
 struct eng_cell *cells_find(const char *name);

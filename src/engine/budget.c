@@ -1,0 +1,59 @@
+#include "base/log.h"
+#include "engine/engine.h"
+#include <time.h>
+
+/*
+ * A guest chooses when it says something, and each word of it may become a line of the record. A
+ * bucket a cell: BURST events at once and RATE a second after that are written as they are; what comes
+ * beyond is counted, and the count is written when the guest is within its budget again, every ten
+ * seconds, and when the cell ends. So lines and counts together are exactly what was said.
+ */
+enum { BURST = 200, RATE = 10, TELL_S = 10 };
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+void budget_tell(struct eng_cell *c)
+{
+	struct creel_event e = {.kind = CREEL_EV_RECORD_FOLD, .cell = c->name};
+
+	if (c->fold)
+		(void)event_del(c->fold);
+	if (c->folded == 0)
+		return;
+	creel_event_num(&e, "count", (int64_t)c->folded);
+	c->folded = 0;
+	journal_note(&e);
+}
+
+static void on_tell(evutil_socket_t fd, short what, void *ctx)
+{
+	budget_tell(ctx);
+}
+
+void budget_note(struct eng_cell *c, const struct creel_event *e)
+{
+	static const struct timeval later = {.tv_sec = TELL_S};
+	uint64_t now = now_ms(), back = (now - c->spent_ms) * RATE / 1000;
+
+	if (back > 0) {
+		c->spent = back >= c->spent ? 0 : c->spent - (unsigned)back;
+		c->spent_ms = now;
+	}
+	if (c->spent < BURST) {
+		budget_tell(c);
+		c->spent++;
+		journal_note(e);
+		return;
+	}
+	c->folded++;
+	if (!c->fold)
+		c->fold = event_new(eng.base, -1, 0, on_tell, c);
+	if (c->fold && !evtimer_pending(c->fold, NULL))
+		(void)event_add(c->fold, &later);
+}
