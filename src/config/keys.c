@@ -147,7 +147,7 @@ static bool ok_verb(const char *s)
 	const char *colon = strchr(s, ':');
 	size_t words = colon ? (size_t)(colon - s) : strlen(s);
 
-	return strspn(s, LOWER DIGIT "-_ ") >= words && s[0] != ' ' && s[0] != '-' && s[0] != ':' &&
+	return *s && strspn(s, LOWER DIGIT "-_ ") >= words && s[0] != ' ' && s[0] != '-' && s[0] != ':' &&
 	       s[strlen(s) - 1] != ' ' && !strstr(s, "  ") && !strstr(s, " -") &&
 	       !strpbrk(s, "\t\r\n") && (!colon || memchr(s, ' ', words));
 }
@@ -169,7 +169,8 @@ static bool ok_go(const char *s)
 }
 static bool ok_snapshot(const char *s)
 {
-	return strlen(s) == 16 && s[8] == 'T' && s[15] == 'Z' && all_of(s, DIGIT "TZ");
+	return strlen(s) == 16 && strspn(s, DIGIT) == 8 && s[8] == 'T' &&
+	       strspn(s + 9, DIGIT) == 6 && s[15] == 'Z';
 }
 static bool ok_header(const char *s)
 {
@@ -183,7 +184,7 @@ static bool ok_recipe(const char *s)
 static const struct texttype texts[] = {
 	[K_TEXT] = {"text", NULL, ok_any},
 	[K_NAME] = {"a name: a small letter, then small letters, digits, `-`, `_`; 32 at most",
-		    "^[a-z][a-z0-9_-]{0,31}$", ok_name},
+		    "^[a-z]([a-z0-9_-]{0,30}[a-z0-9_])?$", ok_name},
 	[K_PATH] = {"an absolute path without `..`, such as /persist", "^/", ok_path},
 	[K_ANYPATH] = {"a path", "^.+$", ok_anypath},
 	[K_ENVNAME] = {"the name of an environment variable", "^[A-Za-z_][A-Za-z0-9_]*$",

@@ -82,8 +82,6 @@ void creel_walk_error(struct walk *w, struct creel_pos pos, const char *fmt, ...
 	__attribute__((format(printf, 3, 4)));
 /** A new json value of the tree; NULL when out of memory. */
 json_t *creel_node_json(const struct creel_node *n);
-/** Edit distance at most 2 (a third of the word): @return the closest, or NULL */
-const char *creel_closest(const char *s, const char *const *words, size_t n);
 
 /** Numbers as written: @return 0, -1 not of that type */
 int creel_parse_size(const char *s, int64_t *ret);

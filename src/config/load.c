@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/closest.h"
 #include "config/keys.h"
 #include "config/recipe.h"
 #include <errno.h>

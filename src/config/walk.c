@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/closest.h"
 #include "config/keys.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -25,42 +26,6 @@ void creel_walk_error(struct walk *w, struct creel_pos pos, const char *fmt, ...
 	vsnprintf(msg, sizeof(msg), fmt, ap);
 	va_end(ap);
 	creel_diag_add(w->diags, CREEL_DIAG_ERROR, w->file, pos, "%s", msg);
-}
-
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[33] = {0}, n = strlen(b);
-
-	if (n > 32 || strlen(a) > 64)
-		return 99;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 1; a[i - 1]; i++) {
-		size_t diag = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= n; j++) {
-			size_t up = row[j], swap = diag + (a[i - 1] != b[j - 1]);
-			size_t one = MIN(up, row[j - 1]) + 1;
-			row[j] = MIN(swap, one);
-			diag = up;
-		}
-	}
-	return row[n];
-}
-
-const char *creel_closest(const char *s, const char *const *words, size_t n)
-{
-	const char *best = NULL;
-	size_t least = MIN(strlen(s) / 3 + 1, (size_t)2) + 1;
-
-	for (size_t i = 0; i < n; i++) {
-		size_t d = distance(s, words[i]);
-		if (d < least) {
-			least = d;
-			best = words[i];
-		}
-	}
-	return best;
 }
 
 static const char *kind_name(const struct creel_node *n)

@@ -7,6 +7,7 @@ int cmd_cp(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_verify(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_doctor(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_plan(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_schema(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_policy(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_up(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_down(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);

@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/closest.h"
 #include "base/log.h"
 #include "cli.h"
 #include <errno.h>
@@ -24,45 +25,21 @@ void creel_verb_help(const struct creel_verb *v)
 		printf("\n%s", v->help);
 }
 
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[32] = {0}, n = strlen(b);
-
-	if (n >= ELEMENTSOF(row))
-		return n;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 1; a[i - 1]; i++) {
-		size_t diag = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= n; j++) {
-			size_t up = row[j];
-			size_t swap = diag + (a[i - 1] != b[j - 1]);
-			size_t one = MIN(up, row[j - 1]) + 1;
-			row[j] = MIN(swap, one);
-			diag = up;
-		}
-	}
-	return row[n];
-}
-
 static const struct creel_verb *verb_find(const char *name, struct creel_err *err)
 {
-	const struct creel_verb *best = NULL;
-	size_t least = 3;
+	const char *names[64] = {NULL};
+	size_t n = 0;
 
 	for (const struct creel_verb *v = creel_verbs; v->name; v++) {
 		if (strcmp(v->name, name) == 0)
 			return v;
-		size_t d = distance(name, v->name);
-		if (d < least) {
-			least = d;
-			best = v;
-		}
+		if (n < ELEMENTSOF(names))
+			names[n++] = v->name;
 	}
-	if (best)
+	const char *near = creel_closest(name, names, n);
+	if (near)
 		creel_err_set(err, CREEL_E_USAGE, 0, "unknown verb '%s'; did you mean '%s'?", name,
-			      best->name);
+			      near);
 	else
 		creel_err_set(err, CREEL_E_USAGE, 0, "unknown verb '%s'; see creel --help", name);
 	return NULL;

@@ -100,6 +100,15 @@ const struct creel_verb creel_verbs[] = {
 		.run = cmd_plan,
 	},
 	{
+		.name = "schema",
+		.args = "[--format FORMAT] [recipe]",
+		.summary = "print what creel.yaml may hold, as JSON Schema for an editor",
+		.help = "  --format FORMAT  json (JSON Schema, draft 2020-12), markdown or man\n"
+			"  recipe           of a recipe instead of creel.yaml\n\n"
+			"examples:\n  creel schema >creel.schema.json\n  creel schema recipe\n",
+		.run = cmd_schema,
+	},
+	{
 		.name = "policy",
 		.args = "test [-f FILE] CELL NAME[:PORT]|ADDR:PORT[/udp]|--command STRING",
 		.summary = "say what a cell's policy answers, and which line of the file decides",
