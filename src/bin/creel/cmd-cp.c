@@ -251,7 +251,8 @@ static int pack(int fd, const char *path, const char *base, struct creel_err *er
 	    archive_write_add_filter_none(out) < ARCHIVE_WARN ||
 	    archive_write_open_fd(out, fd) < ARCHIVE_WARN)
 		r = creel_err_nomem(err);
-	else if (archive_read_disk_set_symlink_physical(disk), archive_read_disk_open(disk, path) < ARCHIVE_WARN)
+	else if (archive_read_disk_set_symlink_physical(disk) < ARCHIVE_WARN ||
+		 archive_read_disk_open(disk, path) < ARCHIVE_WARN)
 		r = archive_err(disk, path, err);
 	while (skip > 1 && path[skip - 1] == '/')
 		skip--;
