@@ -71,7 +71,9 @@ static void start(void)
 		int null = open("/dev/null", O_RDWR);
 		/* out of the way of 3 and 4, which may be the pipes' own numbers */
 		int r = fcntl(in[0], F_DUPFD, 20), w = fcntl(out[1], F_DUPFD, 20);
-		dup2(null, 0), (void)dup2(null, 1), (void)dup2(null, 2);
+		dup2(null, 0);
+		dup2(null, 1);
+		dup2(null, 2);
 		dup2(r, 3);
 		dup2(w, 4);
 		setenv("HOME", home, 1);
