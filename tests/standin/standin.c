@@ -26,6 +26,8 @@ static bool silent, over;
 static void tell(uint8_t type, uint32_t a)
 {
 	struct creel_ctl c = {.type = type, .a = a};
+	if (type == CREEL_CTL_NOTE)
+		(void)strcpy(c.name, "a note");
 	uint8_t buf[CREEL_CTL_MAX];
 	struct creel_err err = {0};
 
