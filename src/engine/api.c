@@ -439,6 +439,34 @@ static int op_drop(struct evhttp_request *req, struct eng_cell *c, struct creel_
 	return 0;
 }
 
+/* A secret was stored: on the record, and before the cell when it runs with it. */
+static int op_secret(struct evhttp_request *req, struct eng_cell *none, struct creel_err *err)
+{
+	struct creel_event e = {.kind = CREEL_EV_SECRET_SET};
+	json_t *body = body_read(req, err);
+	int r = body ? 0 : err->code;
+	bool staged = false;
+
+	const char *cell = json_string_value(json_object_get(body, "cell"));
+	const char *name = json_string_value(json_object_get(body, "name"));
+	if (r == 0 && (!cell || !name || !creel_plan_name_ok(cell, 32) || !creel_plan_name_ok(name, 64)))
+		r = creel_err_set(err, CREEL_E_INVALID, 0, "`cell` and `name` are wanted");
+	if (r == 0) {
+		e.cell = cell;
+		creel_event_str(&e, "secret", name);
+		creel_event_num(&e, "uid", peer(req).uid);
+		r = journal_add(&e, err);
+	}
+	struct eng_cell *c = r == 0 ? cells_find(cell) : NULL;
+	for (size_t i = 0; c && c->state != ENG_STOPPED && i < c->plan.n_secrets; i++)
+		if (c->plan.secrets[i].source == CREEL_SOURCE_STORE && strcmp(c->plan.secrets[i].name, name) == 0)
+			staged = engine_ask_text(CREEL_MON_STAGE, cell, name) == 0;
+	json_decref(body);
+	if (r == 0)
+		answer(req, 200, json_pack("{s:b}", "staged", staged));
+	return r;
+}
+
 static int op_shutdown(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
 {
 	if (cells_any_running())
@@ -455,6 +483,7 @@ static const struct {
 	int (*run)(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err);
 } ops[] = {
 	{EVHTTP_REQ_GET, false, "/status", op_status},
+	{EVHTTP_REQ_POST, false, "/secrets", op_secret},
 	{EVHTTP_REQ_POST, false, "/shutdown", op_shutdown},
 	{EVHTTP_REQ_GET, true, "", op_cell},
 	{EVHTTP_REQ_DELETE, true, "", op_drop},

@@ -376,7 +376,13 @@ void cells_on_monitor(const struct creel_monmsg *m, int fd)
 		on_exited(c, m);
 	else if (m->type == CREEL_MON_FAILED && m->state == CREEL_MON_START)
 		(void)fail(c, m->text);
-	else if (m->type == CREEL_MON_FAILED && m->state == CREEL_MON_PORT) {
+	else if (m->type == CREEL_MON_STAGED) {
+		struct creel_event e = event_of(CREEL_EV_SECRET_STAGE, c);
+		creel_event_str(&e, "secret", m->text);
+		journal_note(&e);
+	} else if (m->type == CREEL_MON_FAILED && m->state == CREEL_MON_STAGE) {
+		creel_log_warn("cell %s: a secret that was set is not before it: %s", c->name, m->text);
+	} else if (m->type == CREEL_MON_FAILED && m->state == CREEL_MON_PORT) {
 		(void)snprintf(c->why, sizeof(c->why), "%.199s", m->text);
 		c->killed = true;
 		(void)engine_ask(CREEL_MON_KILL, c->name, 0); /* a cell without its port is not what was asked */

@@ -13,18 +13,33 @@ struct engine eng;
 
 enum { FD_MONITOR = 3, FD_LISTENER, FD_RECORD };
 
-int engine_ask(uint8_t type, const char *cell, uint64_t a)
+static int ask(const struct creel_monmsg *m)
 {
-	struct creel_monmsg m = {.type = type, .a = a};
 	struct creel_err err = {0};
 	uint8_t buf[CREEL_MONMSG];
 
-	(void)snprintf(m.cell, sizeof(m.cell), "%s", cell);
-	creel_monmsg_encode(&m, buf);
+	creel_monmsg_encode(m, buf);
 	int r = creel_fdpass_send(eng.monitor, buf, sizeof(buf), NULL, 0, &err);
 	if (r < 0)
 		creel_log_error(&err);
 	return r;
+}
+
+int engine_ask(uint8_t type, const char *cell, uint64_t a)
+{
+	struct creel_monmsg m = {.type = type, .a = a};
+
+	(void)snprintf(m.cell, sizeof(m.cell), "%s", cell);
+	return ask(&m);
+}
+
+int engine_ask_text(uint8_t type, const char *cell, const char *text)
+{
+	struct creel_monmsg m = {.type = type};
+
+	(void)snprintf(m.cell, sizeof(m.cell), "%s", cell);
+	(void)snprintf(m.text, sizeof(m.text), "%s", text);
+	return ask(&m);
 }
 
 static void end(void)

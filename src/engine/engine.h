@@ -81,6 +81,8 @@ int creel_engine_run(struct creel_err *err);
 
 /* engine.c */
 int engine_ask(uint8_t type, const char *cell, uint64_t a);
+/** The same with a text. */
+int engine_ask_text(uint8_t type, const char *cell, const char *text);
 /** End creeld as soon as no cell runs. */
 void engine_quit(void);
 

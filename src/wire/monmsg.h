@@ -18,6 +18,8 @@ enum creel_mon_type {
 	CREEL_MON_SIGN,	     /* a: seq, hash: the record's head */
 	CREEL_MON_DROP,	     /* cell: forget its plan, once it does not run */
 	CREEL_MON_QUIT,	     /* all is down and signed: end creeld */
+	CREEL_MON_STAGE,     /* cell, text: the name of a stored secret to put before it anew; answered by
+				STAGED or FAILED */
 	/* monitor to engine */
 	CREEL_MON_PLAN = 32, /* one fd: a cell's sealed plan, new or changed */
 	CREEL_MON_STARTED,   /* cell, a: pid of the machine, b: start, ns since the epoch; state: 1 adopted, 2 without limits,
@@ -26,6 +28,7 @@ enum creel_mon_type {
 	CREEL_MON_PORT_OPEN, /* cell, a: index; one fd, listening */
 	CREEL_MON_EXITED,    /* cell, a: the machine's wait status */
 	CREEL_MON_SIGNED,    /* a: seq */
+	CREEL_MON_STAGED,    /* cell, text: the secret */
 	CREEL_MON_SYNCED,    /* all plans and running cells were told: the engine may serve */
 };
 

@@ -84,11 +84,19 @@ const struct creel_verb creel_verbs[] = {
 	},
 	{
 		.name = "secret",
-		.args = "set CELL NAME | list [CELL] | rm CELL NAME",
+		.args = "set CELL NAME | list [CELL] | rm CELL NAME | import ... | rekey | unlock | lock",
 		.summary = "keep a cell's secrets: set reads the value from standard input",
-		.help = "a value is never an argument, and never shown\n\n"
+		.help = "a value is never an argument, and never shown; it is stored encrypted. a running cell is\n"
+			"given the new value at once\n\n"
+			"  import CELL FILE                   NAME=VALUE lines; OPENROUTER_API_KEY becomes\n"
+			"                                     openrouter-api-key; - is standard input\n"
+			"  import CELL --age [-i FILE] FILE   such a file, encrypted by age(1)\n"
+			"  import CELL --pass NAME=ENTRY...   first lines of entries of pass(1)\n"
+			"  rekey [--method M]                 encrypt all anew; the key is kept by M: file (beside\n"
+			"                                     the store), systemd-creds, or passphrase\n"
+			"  unlock, lock                       with a passphrase: until the machine's next start\n\n"
 			"examples:\n  pass show openrouter | creel secret set openclaw openrouter-api-key\n"
-			"  creel secret list\n",
+			"  creel secret import openclaw ~/keys.env\n  creel secret list\n",
 		.run = cmd_secret,
 	},
 	{

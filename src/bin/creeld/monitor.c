@@ -132,6 +132,25 @@ static void on_port(struct mon_cell *c, const struct creel_monmsg *m)
 	monitor_tell(&answer, fd);
 }
 
+static void on_stage(struct mon_cell *c, const struct creel_monmsg *m)
+{
+	struct creel_monmsg answer = {.type = CREEL_MON_STAGED};
+	struct creel_err err = {0};
+
+	if (!c || !c->running)
+		creel_err_set(&err, CREEL_E_NOTFOUND, 0, "cell '%s' does not run", m->cell);
+	else
+		(void)stage_again(c, m->text, &err);
+	if (err.code) {
+		creel_log_error(&err);
+		tell_failed(m->cell, CREEL_MON_STAGE, &err);
+		return;
+	}
+	(void)snprintf(answer.cell, sizeof(answer.cell), "%s", m->cell);
+	(void)snprintf(answer.text, sizeof(answer.text), "%s", m->text);
+	monitor_tell(&answer, -1);
+}
+
 static void on_sign(const struct creel_monmsg *m)
 {
 	struct creel_monmsg answer = {.type = CREEL_MON_SIGNED, .a = m->a};
@@ -178,6 +197,9 @@ static void on_request(const struct creel_monmsg *m)
 			c->planned = false;
 			c->name[0] = '\0';
 		}
+		return;
+	case CREEL_MON_STAGE:
+		on_stage(c, m);
 		return;
 	case CREEL_MON_QUIT:
 		if (!any_running()) {

@@ -87,6 +87,9 @@ int probe_run(bool kvm, const char *kernel, const char *initrd, struct creel_err
 
 /* stage.c: secrets */
 int stage_secrets(const struct mon_cell *c, struct creel_err *err);
+/** A stored secret that was set while its cell runs: the new value takes the old one's place in one
+ *  rename, and gateway-env with it. @return 0, CREEL_E_DENIED (not of this cell's plan) */
+int stage_again(const struct mon_cell *c, const char *secret, struct creel_err *err);
 void stage_drop(const char *name);
 
 /* adopt.c: what a monitor before this one left */

@@ -1,5 +1,7 @@
 #include "monitor.h"
 #include "base/log.h"
+#include "secret/sbuf.h"
+#include "secret/store.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -15,7 +17,7 @@
  * swap) in the cell's run folder, gone with the cell. The server sees it through a read-only bind, so
  * that what a guest asks for cannot change it, whatever it mounts.
  */
-enum { SECRET_MAX = 65536 };
+enum { ENV_MAX = 1 << 20 };
 
 static int path_of(const char *name, char ret[PATH_MAX], struct creel_err *err)
 {
@@ -36,34 +38,28 @@ void stage_drop(const char *name)
 		creel_log_warn("%s: %s", path, strerror(errno));
 }
 
+/* Whole, or not there: a guest may read it in this moment. */
 static int file_put(int dirfd, const char *name, const void *data, size_t len, struct creel_err *err)
 {
-	autofd int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+	static const char tmp[] = ".new";
 
-	if (fd < 0 || write(fd, data, len) != (ssize_t)len || fchmod(fd, 0444) < 0)
+	(void)unlinkat(dirfd, tmp, 0);
+	autofd int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+	if (fd < 0 || write(fd, data, len) != (ssize_t)len || fchmod(fd, 0444) < 0 ||
+	    renameat(dirfd, tmp, dirfd, name) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "stage secret %s", name);
 	return 0;
 }
 
 static int stored_read(const char *cell, const char *name, struct creel_buf *out, struct creel_err *err)
 {
-	char path[160];
-	uint8_t buf[4096];
-	ssize_t n;
-	int r = 0;
+	struct creel_store autoclean(creel_store_fini) store = {.state = -1, .dir = -1, .lock = -1};
+	int r = creel_store_open(mon.state_fd, false, &store, err);
 
-	(void)snprintf(path, sizeof(path), "secrets/%s/%s", cell, name);
-	autofd int fd = openat(mon.state_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
-		return creel_err_set(err, CREEL_E_NOTFOUND, 0,
-				     "secret '%s' is not set; try: creel secret set %s %s", name, cell,
+	if (r == CREEL_E_NOTFOUND)
+		return creel_err_set(err, r, 0, "secret '%s' is not set; try: creel secret set %s %s", name, cell,
 				     name);
-	if (fd < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "open secret '%s'", name);
-	while (r == 0 && (n = read(fd, buf, sizeof(buf))) > 0)
-		r = creel_buf_add(out, buf, (size_t)n, err);
-	sodium_memzero(buf, sizeof(buf));
-	return r;
+	return r < 0 ? r : creel_store_get(&store, cell, name, out, err);
 }
 
 static int made(unsigned bytes, bool hex, struct creel_buf *out, struct creel_err *err)
@@ -105,55 +101,102 @@ static int value_find(const struct mon_cell *c, size_t i, json_t *given, struct 
 	}
 }
 
-static void wipe(struct creel_buf *b)
+static int staged_read(int dirfd, const char *name, struct creel_buf *out, struct creel_err *err)
 {
-	if (b->data)
-		sodium_memzero(b->data, b->cap);
-	creel_buf_fini(b);
+	autofd int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return creel_err_set(err, errno == ENOENT ? CREEL_E_NOTFOUND : CREEL_E_OS, errno,
+				     "open staged secret '%s'", name);
+	ssize_t n = read(fd, out->data, out->max);
+	if (n < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "read staged secret '%s'", name);
+	out->len = (size_t)n;
+	/* a value set by `echo x | creel secret set` ends in a newline that is not meant */
+	while (out->len > 0 && out->data[out->len - 1] == '\n')
+		out->len--;
+	if (memchr(out->data, '\n', out->len) || memchr(out->data, '\0', out->len))
+		return creel_err_set(err, CREEL_E_INVALID, 0,
+				     "secret '%s' has several lines and cannot be in an environment", name);
+	return 0;
 }
-CREEL_DEFINE_CLEANUP(struct creel_buf, wipe)
 
-static int stage_in(const struct mon_cell *c, int dirfd, json_t *given, struct creel_err *err)
+/* gateway-env: what of the staged files the recipe wants as variables */
+static int env_put(const struct creel_plan *plan, int dirfd, struct creel_err *err)
 {
-	struct creel_buf autoclean(wipe) env;
-	int r = 0;
+	struct creel_buf autoclean(creel_sbuf_fini) env = {.data = NULL}, autoclean(creel_sbuf_fini) value = {
+												   .data = NULL};
+	int r = creel_sbuf_init(&env, ENV_MAX, err);
 
-	creel_buf_init(&env, 1 << 20);
-	/* no move to other memory when it grows: an old copy would stay behind */
-	if (creel_buf_reserve(&env, 65536, err) < 0)
-		return err->code;
-	for (size_t i = 0; r == 0 && i < c->plan.n_secrets; i++) {
-		struct creel_buf autoclean(wipe) value;
+	if (r == 0)
+		r = creel_sbuf_init(&value, CREEL_SECRET_MAX, err);
+	for (size_t i = 0; r == 0 && i < plan->n_secrets; i++) {
 		struct creel_err why = {0};
-		creel_buf_init(&value, SECRET_MAX);
-		if (creel_buf_reserve(&value, SECRET_MAX - 1, err) < 0)
-			return err->code;
-		r = value_find(c, i, given, &value, &why);
-		if (r == CREEL_E_NOTFOUND && c->plan.secrets[i].optional) {
+		if (!plan->secrets[i].env[0])
+			continue;
+		r = staged_read(dirfd, plan->secrets[i].name, &value, &why);
+		if (r == CREEL_E_NOTFOUND && plan->secrets[i].optional) {
 			r = 0;
 			continue;
 		}
-		if (r < 0) {
+		if (r < 0)
 			*err = why;
-			break;
-		}
-		r = file_put(dirfd, c->plan.secrets[i].name, value.data, value.len, err);
-		if (r < 0 || !c->plan.secrets[i].env[0])
-			continue;
-		/* a file set by `echo x | creel secret set` ends in a newline that is not meant */
-		while (value.len > 0 && value.data[value.len - 1] == '\n')
-			value.len--;
-		if (memchr(value.data, '\n', value.len) || memchr(value.data, '\0', value.len))
-			return creel_err_set(err, CREEL_E_INVALID, 0,
-					     "secret '%s' has several lines and cannot be in an environment",
-					     c->plan.secrets[i].name);
-		r = creel_buf_addf(&env, err, "%s=", c->plan.secrets[i].env);
+		if (r == 0)
+			r = creel_buf_addf(&env, err, "%s=", plan->secrets[i].env);
 		if (r == 0)
 			r = creel_buf_add(&env, value.data, value.len, err);
 		if (r == 0)
 			r = creel_buf_adds(&env, "\n", err);
 	}
-	return r < 0 ? r : file_put(dirfd, "gateway-env", env.data ? env.data : (uint8_t *)"", env.len, err);
+	return r < 0 ? r : file_put(dirfd, "gateway-env", env.data, env.len, err);
+}
+
+static int stage_in(const struct mon_cell *c, int dirfd, json_t *given, struct creel_err *err)
+{
+	for (size_t i = 0; i < c->plan.n_secrets; i++) {
+		struct creel_buf autoclean(creel_sbuf_fini) value = {.data = NULL};
+		struct creel_err why = {0};
+		/* what the store decrypts into it is padded */
+		int r = creel_sbuf_init(&value, 2 * CREEL_SECRET_MAX, err);
+		if (r == 0)
+			r = value_find(c, i, given, &value, &why);
+		if (r == CREEL_E_NOTFOUND && c->plan.secrets[i].optional)
+			continue;
+		if (r == 0)
+			r = file_put(dirfd, c->plan.secrets[i].name, value.data, value.len, &why);
+		if (r < 0) {
+			if (why.code)
+				*err = why;
+			return r;
+		}
+	}
+	return env_put(&c->plan, dirfd, err);
+}
+
+int stage_again(const struct mon_cell *c, const char *secret, struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_sbuf_fini) value = {.data = NULL};
+	char path[PATH_MAX];
+	bool known = false;
+
+	/* as it was started: that is what the cell was granted */
+	for (size_t i = 0; i < c->ran.n_secrets; i++)
+		known |= c->ran.secrets[i].source == CREEL_SOURCE_STORE &&
+			 strcmp(c->ran.secrets[i].name, secret) == 0;
+	if (!known)
+		return creel_err_set(err, CREEL_E_DENIED, 0, "cell '%s' has no stored secret '%s'", c->name, secret);
+	int r = path_of(c->name, path, err);
+	if (r < 0)
+		return r;
+	autofd int dirfd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dirfd < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
+	r = creel_sbuf_init(&value, 2 * CREEL_SECRET_MAX, err);
+	if (r == 0)
+		r = stored_read(c->name, secret, &value, err);
+	if (r == 0)
+		r = file_put(dirfd, secret, value.data, value.len, err);
+	return r < 0 ? r : env_put(&c->ran, dirfd, err);
 }
 
 int stage_secrets(const struct mon_cell *c, struct creel_err *err)
