@@ -1,6 +1,6 @@
 #pragma once
 #include "base/buf.h"
-#include "policy/egress.h"
+#include "policy/policytext.h"
 #include "wire/dns.h"
 #include "wire/dnsmsg.h"
 #include <event2/event.h>
@@ -28,9 +28,8 @@ enum {
 	DNS_GRANTS_MAX = 1024,
 };
 
-/** A file or memfd of lines; see conf.c for the words. All strings live in text. */
+/** A file or memfd of lines; see conf.c for the words. All strings live in pt. */
 struct dns_conf {
-	char *text;
 	int udp, tcp, pins, events; /* descriptors; tcp and events may be -1 */
 	bool ipv6, recursive;
 	const char *anchor;
@@ -38,16 +37,7 @@ struct dns_conf {
 	size_t n_upstream;
 	struct creel_net host[64]; /* this host's own addresses */
 	size_t n_host;
-	struct {
-		const char *name;
-		struct creel_net addr;
-	} cell[64];
-	size_t n_cell;
-	struct creel_policy policy;
-	/* what policy borrows */
-	struct creel_rule_text *allow, *deny;
-	struct creel_rule_reach *reach;
-	const char *cell_names[64];
+	struct creel_policytext pt;
 };
 int dns_conf_read(int fd, struct dns_conf *ret, struct creel_err *err);
 void dns_conf_fini(struct dns_conf *c);
