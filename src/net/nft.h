@@ -6,14 +6,17 @@
  * The packet filter of the cells' namespace: one table, `inet creel`, written by netlink in atomic
  * batches, without an nft process. Input, forward and output drop what no rule names.
  *
- *   forward   established flows pass; a packet from a cell's tap goes to that cell's chain; drop
- *   CELL      its own source address and MAC, or drop; `never`; denied networks; other cells that
- *             it may reach; its declared private networks; `private`; its other networks; its pins
- *             (a set of address, protocol and port, each with its own end); mode open: accept; drop
+ *   pre       (before conntrack) a cell's packets have its own source address and MAC, or are dropped,
+ *             IPv6 too
+ *   forward   established flows pass, and ICMP errors from the uplink about them; a packet from a
+ *             cell's tap goes to that cell's chain; drop
+ *   CELL      a bound on its flows; `never`; other cells that it may reach; denied networks; the
+ *             cells' own network; its declared private networks; `private`; its other networks; its
+ *             pins (a set of address, protocol and port, each with its own end); mode open: accept; drop
  *   never     this host, link-local with the metadata service, multicast, reserved: drop
  *   private   private ranges: drop. No pin and no wide network stands before it
  *   input     established; lo; from a cell: port 53 of its gateway; drop
- *   output    established; lo; DNS and its answers for the user that resolves; drop
+ *   output    established; lo; a cell's resolver: its upstreams; drop
  *
  * A cell's policy can be written anew at any time: its chain is replaced in one batch and its pins
  * stay as they are.
@@ -28,8 +31,11 @@ int creel_nft_open(struct creel_nft *nft, struct creel_err *err);
 /** NULL is allowed. */
 void creel_nft_close(struct creel_nft *nft);
 
-/** Table, base chains, `never` and `private`; one that was there is replaced, with all its cells. */
-int creel_nft_table(struct creel_nft *nft, uid_t dns_uid, const char *uplink, struct creel_err *err);
+/**
+ * Table, base chains, `never` and `private`.
+ * @return 0, CREEL_E_EXISTS (it is there, as a whole), CREEL_E_OS
+ */
+int creel_nft_table(struct creel_nft *nft, const char *uplink, struct creel_err *err);
 /** Remove the table. @return 0, also when there was none */
 int creel_nft_remove(struct creel_nft *nft, struct creel_err *err);
 
@@ -45,11 +51,16 @@ struct creel_nft_cell {
 	const struct creel_policy *policy;
 	const struct creel_nft_reach *reach;
 	size_t n_reach;
+	uid_t dns_uid; /* of the cell's resolver; 0: it has none */
+	const struct creel_nft_reach *resolvers; /* that it may ask; none: port 53 of all that is public */
+	size_t n_resolvers;
 };
 
 /** Add a cell that is not there yet: its set, its chain, the ways to it. Its tap may come later. */
 int creel_nft_cell_add(struct creel_nft *nft, const struct creel_nft_cell *cell,
 		       struct creel_err *err);
+/** Remove what creel_nft_cell_add() made; policy, reach and resolvers are not looked at. */
+int creel_nft_cell_remove(struct creel_nft *nft, const struct creel_nft_cell *cell, struct creel_err *err);
 /** Write a cell's policy anew, in one batch; pins stay. */
 int creel_nft_cell_change(struct creel_nft *nft, const struct creel_nft_cell *cell,
 			  struct creel_err *err);

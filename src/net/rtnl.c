@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <linux/veth.h>
 #include <net/if.h>
 #include <string.h>
 #include <time.h>
@@ -162,4 +163,46 @@ int creel_rtnl_neigh(struct creel_rtnl *nl, int ifindex, struct in_addr addr,
 	mnl_attr_put(h, NDA_DST, sizeof(addr), &addr);
 	mnl_attr_put(h, NDA_LLADDR, 6, mac);
 	return talk(nl, h, "pin the neighbour", err);
+}
+
+int creel_rtnl_default(struct creel_rtnl *nl, int ifindex, struct in_addr via, struct creel_err *err)
+{
+	char buf[512] __attribute__((aligned(8)));
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct rtmsg *m;
+
+	h->nlmsg_type = RTM_NEWROUTE;
+	h->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
+	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->rtm_family = AF_INET;
+	m->rtm_table = RT_TABLE_MAIN;
+	m->rtm_protocol = RTPROT_STATIC;
+	m->rtm_scope = RT_SCOPE_UNIVERSE;
+	m->rtm_type = RTN_UNICAST;
+	mnl_attr_put(h, RTA_GATEWAY, sizeof(via), &via);
+	mnl_attr_put_u32(h, RTA_OIF, (uint32_t)ifindex);
+	return talk(nl, h, "add the default route", err);
+}
+
+int creel_rtnl_veth(struct creel_rtnl *nl, const char *name, const char *peer, int peer_ns,
+		    struct creel_err *err)
+{
+	char buf[1024] __attribute__((aligned(8)));
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+
+	h->nlmsg_type = RTM_NEWLINK;
+	h->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
+	(void)mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	struct nlattr *info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+	mnl_attr_put_strz(h, IFLA_INFO_KIND, "veth");
+	struct nlattr *data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
+	struct nlattr *other = mnl_attr_nest_start(h, VETH_INFO_PEER);
+	(void)mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(h, IFLA_IFNAME, peer);
+	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)peer_ns);
+	mnl_attr_nest_end(h, other);
+	mnl_attr_nest_end(h, data);
+	mnl_attr_nest_end(h, info);
+	return talk(nl, h, "make the veth pair", err);
 }

@@ -36,3 +36,8 @@ int creel_rtnl_host_route(struct creel_rtnl *nl, int ifindex, struct in_addr dst
 /** Replace the neighbour entry by a permanent one, so that no guest can change it by ARP. */
 int creel_rtnl_neigh(struct creel_rtnl *nl, int ifindex, struct in_addr addr,
 		     const uint8_t mac[6], struct creel_err *err);
+/** Replace the default route (IPv4) by one through @p via. */
+int creel_rtnl_default(struct creel_rtnl *nl, int ifindex, struct in_addr via, struct creel_err *err);
+/** Make a pair of veth interfaces, @p peer in another namespace. @return 0, CREEL_E_OS */
+int creel_rtnl_veth(struct creel_rtnl *nl, const char *name, const char *peer, int peer_ns,
+		    struct creel_err *err);

@@ -165,6 +165,7 @@ static struct creel_nft_cell cell(int i, bool with_reach)
 	inet_pton(AF_INET, "192.168.83.1", &c.gateway);
 	c.mac[0] = 2;
 	c.mac[5] = (uint8_t)(i + 2);
+	c.dns_uid = (uid_t)(54321 + i);
 	return c;
 }
 
@@ -214,7 +215,7 @@ static int setup(void **state)
 	sh("echo 1 >/proc/sys/net/ipv4/ip_forward");
 	inet_pton(AF_INET, "192.168.83.3", &reach_gog.addr);
 	reach_gog.port = 22;
-	if (creel_nft_open(&nft, &err) < 0 || creel_nft_table(&nft, 12345, "up0", &err) < 0) {
+	if (creel_nft_open(&nft, &err) < 0 || creel_nft_table(&nft, "up0", &err) < 0) {
 		fprintf(stderr, "setup: %s\n", err.msg);
 		return -1;
 	}
@@ -243,7 +244,7 @@ static void the_paths_are_there_without_the_filter(void **state)
 	assert_true(reaches(0, "169.254.169.254", 80, false));
 	assert_true(reaches(0, "192.168.83.3", 22, false));
 	assert_true(reaches(0, "10.8.1.1", 8080, true));
-	if (creel_nft_table(&nft, 12345, "up0", &err) < 0)
+	if (creel_nft_table(&nft, "up0", &err) < 0)
 		fail_msg("%s", err.msg);
 }
 
@@ -422,6 +423,21 @@ static void modes(void **state)
 	assert_false(reaches(0, "192.168.83.3", 22, false));
 }
 
+static void a_removed_cell_leaves_nothing(void **state)
+{
+	struct creel_nft_cell c = cell(1, false);
+	struct creel_err err = {0};
+
+	if (creel_nft_cell_remove(&nft, &c, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_false(output_has("nft list table inet creel", "cl-83.3"));
+	assert_false(reaches(1, "192.0.2.11", 80, false));
+	assert_true(reaches(0, "192.0.2.11", 80, false)); /* the other is as it was */
+	policy_make(CREEL_MODE_OPEN, 0);
+	add(1, false);
+	assert_true(reaches(1, "192.0.2.11", 80, false));
+}
+
 static void errors(void **state)
 {
 	struct creel_nft_cell c = cell(0, false);
@@ -450,6 +466,7 @@ int main(void)
 		cmocka_unit_test(a_change_keeps_pins_and_flows),
 		cmocka_unit_test(source_and_mac_are_pinned),
 		cmocka_unit_test(modes),
+		cmocka_unit_test(a_removed_cell_leaves_nothing),
 		cmocka_unit_test(errors),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,0 +1,77 @@
+#pragma once
+#include "net/nft.h"
+#include <libnftnl/expr.h>
+#include <libnftnl/set.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
+/*
+ * A change of one nftables table (family inet) as one batch, which the kernel takes whole or not at
+ * all. For the files of this folder alone. Rules are put together expression by expression, as
+ * nft(8) would compile them; a failed allocation or a batch that grew too large is kept in the batch
+ * and told by nftb_send().
+ */
+enum {
+	/* the concatenation's registers: 4 octets each, numbered from 8 */
+	REG_A = 8,
+	REG_B = 9,
+	REG_C = 10,
+};
+#define NFTB_ESTABLISHED 2U /* NF_CT_STATE_BIT(IP_CT_ESTABLISHED) */
+#define NFTB_RELATED	 4U
+
+struct nftb {
+	struct creel_nft *nft;
+	const char *table;
+	struct mnl_nlmsg_batch *b;
+	uint32_t sets;
+	bool nomem, full;
+};
+struct nftb_rule {
+	struct nftb *b;
+	struct nftnl_rule *r;
+};
+
+void nftb_begin(struct nftb *b, struct creel_nft *nft, const char *table);
+/** @return 0, CREEL_E_NOTFOUND, CREEL_E_EXISTS, CREEL_E_TOOBIG, CREEL_E_NOMEM, CREEL_E_OS */
+int nftb_send(struct nftb *b, struct creel_err *err);
+struct nlmsghdr *nftb_message(struct nftb *b, uint16_t type, uint16_t flags);
+void nftb_next(struct nftb *b);
+
+void nftb_table(struct nftb *b, uint16_t type, uint16_t flags);
+/** @param hook  NF_INET_*; -1: a chain that is jumped to */
+void nftb_chain(struct nftb *b, const char *name, int hook, const char *type, int32_t prio, uint32_t policy);
+void nftb_chain_flush(struct nftb *b, const char *name);
+void nftb_chain_delete(struct nftb *b, const char *name);
+/** A set of this name in the batch's table, to be filled and built; NULL: no memory. */
+struct nftnl_set *nftb_set(struct nftb *b, const char *name);
+/** @param flags  NFT_SET_*; a map is one of verdicts */
+void nftb_set_add(struct nftb *b, const char *name, uint32_t flags, uint32_t key_type, uint32_t key_len,
+		  uint32_t size);
+void nftb_set_delete(struct nftb *b, const char *name);
+/** A map's element: goto @p chain; NULL removes it. */
+void nftb_map_put(struct nftb *b, const char *map, const void *key, uint32_t len, const char *chain);
+
+/** Begin a rule; nftb_verdict() or nftb_rule_end() appends it to its chain. */
+struct nftb_rule nftb_rule(struct nftb *b, const char *chain);
+struct nftnl_expr *nftb_expr(struct nftb_rule *r, const char *name);
+void nftb_rule_end(struct nftb_rule *r);
+/** Drops are counted. @param chain  of NFT_JUMP and NFT_GOTO, else NULL */
+void nftb_verdict(struct nftb_rule *r, int code, const char *chain);
+void nftb_meta(struct nftb_rule *r, uint32_t key, uint32_t reg);
+void nftb_payload(struct nftb_rule *r, uint32_t base, uint32_t offset, uint32_t len, uint32_t reg);
+/** Compare and mask register A. */
+void nftb_cmp(struct nftb_rule *r, uint32_t op, const void *data, uint32_t len);
+void nftb_mask(struct nftb_rule *r, const void *bits, uint32_t len);
+void nftb_is_ipv4(struct nftb_rule *r, uint32_t op);
+void nftb_interface(struct nftb_rule *r, uint32_t key, const char *name);
+void nftb_address(struct nftb_rule *r, bool source, uint32_t op, struct in_addr a);
+/** The destination is in this IPv4 network. */
+void nftb_network(struct nftb_rule *r, const struct creel_net *n);
+/** The destination's port; 0: the protocol alone. */
+void nftb_port(struct nftb_rule *r, uint8_t proto, uint16_t number);
+void nftb_ct_state(struct nftb_rule *r, uint32_t bits);
+/** Look register A up in a set, or in a map of verdicts. */
+void nftb_lookup(struct nftb_rule *r, const char *set, bool map);
+void nftb_established(struct nftb *b, const char *chain);
+void nftb_drop(struct nftb *b, const char *chain);
