@@ -276,7 +276,7 @@ static void on_plan(const struct creel_monmsg *m, int fd)
 	for (size_t i = 0; !c && i < ENGINE_CELLS; i++)
 		if (!eng.cells[i].name[0]) {
 			c = &eng.cells[i];
-			*c = (struct eng_cell){.fd = -1};
+			*c = (struct eng_cell){.fd = -1, .dns_fd = -1};
 			for (size_t p = 0; p < CREEL_PLAN_PORTS; p++)
 				c->ports[p].fd = -1;
 		}
@@ -321,6 +321,7 @@ static void on_exited(struct eng_cell *c, const struct creel_monmsg *m)
 	struct creel_err err = {0};
 
 	channel_close(c);
+	dns_close(c);
 	ports_close(c);
 	if (c->grace)
 		event_free(c->grace);
@@ -368,7 +369,9 @@ void cells_on_monitor(const struct creel_monmsg *m, int fd)
 	}
 	if (!c)
 		return;
-	if (m->type == CREEL_MON_STARTED)
+	if (m->type == CREEL_MON_DNS)
+		dns_open(c, fd);
+	else if (m->type == CREEL_MON_STARTED)
 		on_started(c, m, fd);
 	else if (m->type == CREEL_MON_PORT_OPEN && m->a < c->plan.n_ports)
 		ports_open(c, (size_t)m->a, fd);

@@ -49,6 +49,8 @@ struct eng_cell {
 	int fd;	       /* to its creel-cell, -1 */
 	struct event *read;
 	struct event *grace; /* SHUTDOWN to KILL */
+	int dns_fd; /* to its creel-dns, -1 */
+	struct event *dns_read;
 	/* what this guest may have written on the record: budget.c */
 	unsigned spent;
 	uint64_t spent_ms; /* when `spent` was right */
@@ -124,6 +126,10 @@ int streams_open(struct eng_cell *c, uint8_t kind, const void *spec, size_t len,
 		 bool recorded, uint32_t *ret_id, struct creel_err *err);
 void streams_end(struct eng_cell *c, uint32_t id, bool cut, const char *why);
 void streams_end_cell(struct eng_cell *c, const char *why);
+
+/* dns.c: what its resolver tells */
+void dns_open(struct eng_cell *c, int fd);
+void dns_close(struct eng_cell *c);
 
 /* ports.c */
 void ports_ask(struct eng_cell *c);

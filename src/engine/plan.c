@@ -1,6 +1,7 @@
 #include "engine/plan.h"
 #include <arpa/inet.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const sources[] = {"store", "base64", "hex", "given"};
@@ -8,6 +9,7 @@ static const char *const sources[] = {"store", "base64", "hex", "given"};
 int creel_plan_encode(const struct creel_plan *p, struct creel_buf *out, struct creel_err *err)
 {
 	json_t *volumes = json_array(), *ports = json_array(), *secrets = json_array();
+	json_t *upstreams = json_array();
 	int bad = 0;
 
 	for (size_t i = 0; i < p->n_volumes; i++)
@@ -25,12 +27,18 @@ int creel_plan_encode(const struct creel_plan *p, struct creel_buf *out, struct 
 					   sources[p->secrets[i].source], "bytes",
 					   (int)p->secrets[i].bytes, "optional",
 					   (int)p->secrets[i].optional, "env", p->secrets[i].env));
-	json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:i,s:i,s:i,s:i,s:o,s:o,s:o}", "cell", p->cell,
+	for (size_t i = 0; i < p->net.n_upstreams; i++)
+		bad |= json_array_append_new(upstreams, json_string(p->net.upstreams[i]));
+	json_t *net = json_pack("{s:b,s:s,s:s,s:s,s:b,s:b,s:o,s:s}", "link", (int)p->net.link, "address",
+				p->net.address, "gateway", p->net.gateway, "subnet", p->net.subnet, "ipv6",
+				(int)p->net.ipv6, "recursive", (int)p->net.recursive, "upstreams", upstreams,
+				"policy", p->net.policy);
+	json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:i,s:i,s:i,s:i,s:o,s:o,s:o,s:o}", "cell", p->cell,
 			      "recipe", p->recipe, "image", p->image, "image_dir", p->image_dir, "boot",
 			      p->boot, "kvm", (int)p->kvm, "cpus", (int)p->cpus, "memory_mib", (int)p->memory_mib,
 			      "stop_grace_ms", (int)p->stop_grace_ms, "ready_limit_ms",
 			      (int)p->ready_limit_ms, "volumes", volumes, "publish", ports, "secrets",
-			      secrets);
+			      secrets, "net", net);
 	autofree char *text = j && bad == 0 ? json_dumps(j, JSON_COMPACT) : NULL;
 	json_decref(j);
 	return text ? creel_buf_adds(out, text, err) : creel_err_nomem(err);
@@ -144,21 +152,67 @@ static int secrets_read(json_t *a, struct creel_plan *p, struct creel_err *err)
 	return 0;
 }
 
+static bool ipv4(const char *s)
+{
+	uint8_t raw[4];
+
+	return inet_pton(AF_INET, s, raw) == 1;
+}
+
+/* A word of creel-dns's configuration: no blank, no line's end. */
+static bool upstream_ok(const char *s)
+{
+	return s[0] && strspn(s, "0123456789abcdefABCDEF.:@%") == strlen(s);
+}
+
 static bool hex64(const char *s)
 {
 	return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
 }
 
+static int net_read(json_t *n, struct creel_plan *p, struct creel_err *err)
+{
+	const char *address = NULL, *gateway = NULL, *subnet = NULL, *policy = NULL;
+	json_t *upstreams = NULL, *v;
+	int link = 0, ipv6 = 0, recursive = 0;
+	size_t i;
+
+	if (json_unpack(n, "{s:b,s:s,s:s,s:s,s:b,s:b,s:o,s:s!}", "link", &link, "address", &address, "gateway",
+			&gateway, "subnet", &subnet, "ipv6", &ipv6, "recursive", &recursive, "upstreams",
+			&upstreams, "policy", &policy) < 0)
+		return creel_err_set(err, CREEL_E_SYNTAX, 0, "plan: net: keys missing, unknown or of a wrong type");
+	const char *slash = strchr(subnet, '/');
+	bool none = !link && !address[0] && !gateway[0] && !subnet[0];
+	if ((!none && (!ipv4(address) || !ipv4(gateway) || !slash ||
+		       strspn(subnet, "0123456789./") != strlen(subnet))) ||
+	    !copy(p->net.address, sizeof(p->net.address), address) ||
+	    !copy(p->net.gateway, sizeof(p->net.gateway), gateway) ||
+	    !copy(p->net.subnet, sizeof(p->net.subnet), subnet) || !hex64(policy) ||
+	    !copy(p->net.policy, 65, policy) || json_array_size(upstreams) > CREEL_PLAN_UPSTREAMS)
+		return invalid(err, "the network");
+	json_array_foreach(upstreams, i, v)
+	{
+		const char *s = json_string_value(v);
+		if (!s || !upstream_ok(s) || !copy(p->net.upstreams[i], sizeof(p->net.upstreams[i]), s))
+			return invalid(err, "an upstream resolver");
+	}
+	p->net.n_upstreams = json_array_size(upstreams);
+	p->net.link = link;
+	p->net.ipv6 = ipv6;
+	p->net.recursive = recursive;
+	return 0;
+}
+
 static int plan_read(json_t *j, struct creel_plan *p, struct creel_err *err)
 {
 	const char *cell = NULL, *recipe = NULL, *image = NULL, *dir = NULL, *boot = NULL;
-	json_t *volumes = NULL, *ports = NULL, *secrets = NULL;
+	json_t *volumes = NULL, *ports = NULL, *secrets = NULL, *net = NULL;
 	int kvm = 0, cpus = 0, memory = 0, grace = 0, limit = 0;
 
-	if (json_unpack(j, "{s:s,s:s,s:s,s:s,s:s,s:b,s:i,s:i,s:i,s:i,s:o,s:o,s:o!}", "cell", &cell, "recipe",
+	if (json_unpack(j, "{s:s,s:s,s:s,s:s,s:s,s:b,s:i,s:i,s:i,s:i,s:o,s:o,s:o,s:o!}", "cell", &cell, "recipe",
 			&recipe, "image", &image, "image_dir", &dir, "boot", &boot, "kvm", &kvm, "cpus", &cpus,
 			"memory_mib", &memory, "stop_grace_ms", &grace, "ready_limit_ms", &limit,
-			"volumes", &volumes, "publish", &ports, "secrets", &secrets) < 0)
+			"volumes", &volumes, "publish", &ports, "secrets", &secrets, "net", &net) < 0)
 		return creel_err_set(err, CREEL_E_SYNTAX, 0, "plan: keys missing, unknown or of a wrong type");
 	if (!creel_plan_name_ok(cell, CREEL_PLAN_NAME - 1) || !copy(p->cell, sizeof(p->cell), cell))
 		return invalid(err, "the cell's name");
@@ -177,7 +231,9 @@ static int plan_read(json_t *j, struct creel_plan *p, struct creel_err *err)
 	int r = volumes_read(volumes, p, err);
 	if (r == 0)
 		r = ports_read(ports, p, err);
-	return r < 0 ? r : secrets_read(secrets, p, err);
+	if (r == 0)
+		r = secrets_read(secrets, p, err);
+	return r < 0 ? r : net_read(net, p, err);
 }
 
 int creel_plan_decode(const void *data, size_t len, struct creel_plan *ret, struct creel_err *err)
@@ -197,4 +253,25 @@ int creel_plan_decode(const void *data, size_t len, struct creel_plan *ret, stru
 	if (r == 0)
 		*ret = *p;
 	return r;
+}
+
+bool creel_plan_same_machine(const struct creel_plan *a, const struct creel_plan *b)
+{
+	struct creel_plan *copies = malloc(2 * sizeof(*copies));
+
+	if (!copies)
+		return false;
+	copies[0] = *a;
+	copies[1] = *b;
+	for (size_t i = 0; i < 2; i++) {
+		struct creel_plan *p = &copies[i];
+		memset(p->net.policy, 0, sizeof(p->net.policy));
+		memset(p->net.upstreams, 0, sizeof(p->net.upstreams));
+		p->net.n_upstreams = 0;
+		p->net.recursive = false;
+	}
+	/* both come from creel_plan_decode(), which begins with zeros, padding included */
+	bool same = memcmp(&copies[0], &copies[1], sizeof(copies[0])) == 0;
+	free(copies);
+	return same;
 }

@@ -14,6 +14,7 @@ enum {
 	CREEL_PLAN_PORTS = 16,
 	CREEL_PLAN_SECRETS = 64,
 	CREEL_PLAN_NAME = 33,
+	CREEL_PLAN_UPSTREAMS = 8,
 };
 
 enum creel_plan_source {
@@ -33,6 +34,15 @@ struct creel_plan {
 	unsigned cpus, memory_mib;
 	unsigned stop_grace_ms;	 /* SHUTDOWN to KILL */
 	unsigned ready_limit_ms; /* start to ready; over it `up` gives up waiting */
+	struct {
+		bool link; /* without it the cell has no network interface at all */
+		char address[16], gateway[16], subnet[20]; /* IPv4; "" without a link */
+		bool ipv6;
+		bool recursive; /* its resolver asks the roots; else the upstreams, or else the host's */
+		size_t n_upstreams;
+		char upstreams[CREEL_PLAN_UPSTREAMS][64]; /* ADDR or ADDR@PORT */
+		char policy[65]; /* BLAKE2b-256 of the policy (policy/policytext.h) that comes beside the plan */
+	} net;
 	size_t n_volumes, n_ports, n_secrets;
 	struct {
 		char name[19];
@@ -62,6 +72,12 @@ int creel_plan_encode(const struct creel_plan *plan, struct creel_buf *out, stru
  * @return 0, CREEL_E_SYNTAX, CREEL_E_INVALID, CREEL_E_NOMEM
  */
 int creel_plan_decode(const void *data, size_t len, struct creel_plan *ret, struct creel_err *err);
+
+/**
+ * Do two plans differ in nothing but the policy, which a running cell can take on? Its resolver's
+ * upstreams are part of that.
+ */
+bool creel_plan_same_machine(const struct creel_plan *a, const struct creel_plan *b);
 
 /** A cell's or a secret's name: letter first, then letters, digits, '-' (and '_' in secrets). */
 bool creel_plan_name_ok(const char *name, size_t max);

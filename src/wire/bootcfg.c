@@ -36,6 +36,8 @@ int creel_boot_encode(const struct creel_boot *b, struct creel_buf *out, struct 
 {
 	TRY(puts_(out, "creel", "1", err));
 	TRY(puts_(out, "cell", b->cell, err));
+	TRY(puts_(out, "address", b->address, err));
+	TRY(puts_(out, "gateway", b->gateway, err));
 	TRY(putn(out, "secrets", b->secrets, err));
 	TRY(putn(out, "time", b->time_ns, err));
 	for (size_t i = 0; i < b->n_volumes; i++) {
@@ -157,6 +159,10 @@ static int take(struct creel_boot *b, char *block, const struct record *rec, str
 	if (*block == 0) {
 		if (IS("cell")) {
 			b->cell = rec->value;
+			return 0;
+		}
+		if (IS("address") || IS("gateway")) {
+			*(IS("address") ? &b->address : &b->gateway) = rec->value;
 			return 0;
 		}
 		if (IS("secrets"))

@@ -48,6 +48,7 @@ struct creel_boot_service {
 
 struct creel_boot {
 	const char *cell; /* also the host name */
+	const char *address, *gateway; /* of its link, IPv4; NULL or "": it has none */
 	bool secrets;	  /* mount virtiofs tag "secrets" at /run/secrets */
 	uint64_t time_ns; /* wall clock at start, for a guest whose clock is wrong */
 	size_t n_volumes, n_files, n_services;

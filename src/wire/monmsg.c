@@ -30,7 +30,7 @@ int creel_monmsg_decode(const uint8_t *buf, size_t len, struct creel_monmsg *ret
 	memcpy(out.hash, buf + AT_HASH, sizeof(out.hash));
 	memcpy(out.cell, buf + AT_CELL, sizeof(out.cell));
 	memcpy(out.text, buf + AT_TEXT, sizeof(out.text));
-	if (!((out.type >= CREEL_MON_START && out.type <= CREEL_MON_STAGE) ||
+	if (!((out.type >= CREEL_MON_START && out.type < CREEL_MON_REQUEST_END) ||
 	      (out.type >= CREEL_MON_PLAN && out.type <= CREEL_MON_SYNCED)) ||
 	    out.cell[sizeof(out.cell) - 1] || out.text[sizeof(out.text) - 1])
 		return creel_err_set(err, CREEL_E_PROTO, 0, "monitor message of type %u", out.type);

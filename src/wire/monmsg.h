@@ -20,6 +20,8 @@ enum creel_mon_type {
 	CREEL_MON_QUIT,	     /* all is down and signed: end creeld */
 	CREEL_MON_STAGE,     /* cell, text: the name of a stored secret to put before it anew; answered by
 				STAGED or FAILED */
+	CREEL_MON_APPLY,     /* cell: its running machine takes on the planned policy; APPLIED or FAILED */
+	CREEL_MON_REQUEST_END, /* one more than the last */
 	/* monitor to engine */
 	CREEL_MON_PLAN = 32, /* one fd: a cell's sealed plan, new or changed */
 	CREEL_MON_STARTED,   /* cell, a: pid of the machine, b: start, ns since the epoch; state: 1 adopted, 2 without limits,
@@ -29,6 +31,9 @@ enum creel_mon_type {
 	CREEL_MON_EXITED,    /* cell, a: the machine's wait status */
 	CREEL_MON_SIGNED,    /* a: seq */
 	CREEL_MON_STAGED,    /* cell, text: the secret */
+	CREEL_MON_POLICY,    /* one fd: a cell's sealed policy, new or changed; follows its PLAN */
+	CREEL_MON_APPLIED,   /* cell, a: flows that were cut */
+	CREEL_MON_DNS,	     /* cell, one fd: its creel-dns tells here what was asked (wire/dnsmsg.h) */
 	CREEL_MON_SYNCED,    /* all plans and running cells were told: the engine may serve */
 };
 

@@ -47,6 +47,9 @@ void boot_unmount(const struct creel_boot *boot);
 /** Run a program and wait. @return its exit status, 128 + n for a signal, 127 not started */
 int boot_run(const char *const argv[]);
 
+/* link.c: the loopback, and the cell's interface if it has one */
+void link_up(const struct creel_boot *boot);
+
 /* service.c */
 void services_start(const struct creel_boot *boot);
 void services_tick(void);

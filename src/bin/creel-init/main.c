@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -187,15 +186,6 @@ static struct creel_boot *boot_read(struct creel_err *err)
 	return creel_boot_decode(buf, len, &boot, err) < 0 ? NULL : &boot;
 }
 
-static void loopback_up(void)
-{
-	autofd int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-
-	if (s < 0 || ioctl(s, SIOCSIFFLAGS, &ifr) < 0)
-		say("lo: %s", strerror(errno));
-}
-
 static void clock_set(uint64_t time_ns)
 {
 	struct timespec ts, want = {.tv_sec = (time_t)(time_ns / 1000000000),
@@ -284,7 +274,7 @@ int main(void)
 	in.boot = boot;
 	(void)!sethostname(boot->cell, strlen(boot->cell));
 	clock_set(boot->time_ns);
-	loopback_up();
+	link_up(boot);
 	in.mux = creel_mux_new(false, &stream_ops, NULL);
 	in.chan.fd = chan_open();
 	in.chan.ready = chan_ready;

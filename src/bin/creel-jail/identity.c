@@ -86,6 +86,8 @@ int jail_seccomp(const struct jail *j, struct creel_err *err)
 	}
 	for (size_t i = 0; r == 0 && i < ELEMENTSOF(families); i++) {
 		at = "socket";
+		if (j->network && (families[i] == 2 || families[i] == 10))
+			continue;
 		r = seccomp_rule_add_exact(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
 					   SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
 	}

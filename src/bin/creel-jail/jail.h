@@ -17,6 +17,7 @@ struct jail {
 	unsigned long max_files;
 	bool has_devices; /* /dev/null, zero, urandom */
 	bool kvm;	  /* /dev/kvm, as a node of the jail's own that its uid may open */
+	bool network; /* stays in the caller's network namespace, and may open sockets of the internet */
 	bool share;	  /* a file server: /proc of its own process, and chroot(2), which it does itself */
 	size_t n_binds;
 	struct jail_bind {

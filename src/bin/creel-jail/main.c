@@ -8,10 +8,11 @@
 
 static const char usage[] =
 	"usage: creel-jail --uid N --gid N [--last-fd N] [--files N] [--devices] [--kvm]\n"
-	"                  [--share] [--bind FROM[:TO]]... [--bind-exec FROM[:TO]]... [--device PATH]...\n"
+	"                  [--share] [--network] [--bind FROM[:TO]]... [--bind-exec FROM[:TO]]... [--device PATH]...\n"
 	"                  -- PROGRAM [ARGUMENT...]\n\n"
 	"Run PROGRAM with nothing but what is named: its own mount, network, IPC and UTS namespaces, a\n"
 	"read-only root of the binds, no capability, no core, no_new_privs and a seccomp filter.\n"
+	"--network leaves it in the network namespace that it is started in.\n"
 	"--share is for virtiofsd: it may chroot(2), and sees /proc.\n"
 	"Started by creeld; exit status 125 when the jail cannot be built, 126 or 127 when PROGRAM\n"
 	"cannot be run, else its own.\n";
@@ -47,6 +48,7 @@ static int opts_parse(int argc, char **argv, struct jail *j, struct creel_err *e
 		{"uid", required_argument, NULL, 'u'},	  {"gid", required_argument, NULL, 'g'},
 		{"last-fd", required_argument, NULL, 'l'}, {"files", required_argument, NULL, 'f'},
 		{"devices", no_argument, NULL, 'D'},	  {"share", no_argument, NULL, 'S'},
+		{"network", no_argument, NULL, 'N'},
 		{"kvm", no_argument, NULL, 'K'},	  {"bind", required_argument, NULL, 'b'},
 		{"bind-exec", required_argument, NULL, 'x'}, {"device", required_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},	  {0},
@@ -77,6 +79,9 @@ static int opts_parse(int argc, char **argv, struct jail *j, struct creel_err *e
 			break;
 		case 'S':
 			j->share = true;
+			break;
+		case 'N':
+			j->network = true;
 			break;
 		case 'b':
 		case 'x':

@@ -92,7 +92,7 @@ int jail_namespaces(const struct jail *j, struct creel_err *err)
 	};
 	int r = 0;
 
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
+	if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | (j->network ? 0 : CLONE_NEWNET)) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "make namespaces");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "make mounts private");

@@ -329,24 +329,46 @@ int client_path(char *ret, size_t size, const char *cell, const char *op, struct
 	return 0;
 }
 
-int client_plan(struct creel_client *c, int plan_fd, int boot_fd, int given_fd, struct creel_err *err)
+/* One message to the monitor, one answer: "ok" and what follows it. */
+static int plan_ask(struct creel_client *c, const char *data, const int *fds, size_t n_fds,
+		    struct creel_buf *answer, struct creel_err *err)
 {
-	const int fds[] = {plan_fd, boot_fd, given_fd};
-	char answer[256];
-
 	autofd int fd = creel_unix_connect(c->run_fd, "plan.sock", SOCK_SEQPACKET, err);
 	if (fd < 0)
 		return fd;
-	int r = creel_fdpass_send(fd, "plan", 4, fds, ELEMENTSOF(fds), err);
+	int r = creel_buf_reserve(answer, 65536, err);
+	if (r == 0)
+		r = creel_fdpass_send(fd, data, strlen(data), fds, n_fds, err);
 	if (r < 0)
 		return r;
-	ssize_t n = recv(fd, answer, sizeof(answer) - 1, 0);
+	ssize_t n = recv(fd, answer->data, 65536, 0);
 	if (n <= 0)
 		return creel_err_set(err, CREEL_E_CLOSED, n < 0 ? errno : 0, "creeld did not take the plan");
-	answer[n] = '\0';
-	if (strcmp(answer, "ok") != 0)
-		return creel_err_set(err, CREEL_E_DENIED, 0, "creeld refused the plan: %s", answer);
+	answer->len = (size_t)n;
+	answer->data[n] = '\0';
+	if (strncmp(creel_buf_str(answer), "ok", 2) != 0)
+		return creel_err_set(err, CREEL_E_DENIED, 0, "creeld refused the plan: %s", creel_buf_str(answer));
+	creel_buf_drain(answer, 2);
 	return 0;
+}
+
+int client_plan(struct creel_client *c, int plan_fd, int boot_fd, int given_fd, int policy_fd,
+		struct creel_err *err)
+{
+	const int fds[] = {plan_fd, boot_fd, given_fd, policy_fd};
+	struct creel_buf autoclean(creel_buf_fini) answer;
+
+	creel_buf_init(&answer, 1 << 17);
+	return plan_ask(c, "plan", fds, ELEMENTSOF(fds), &answer, err);
+}
+
+int client_addresses(struct creel_client *c, const char *text, struct creel_buf *out, struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_buf_fini) ask;
+
+	creel_buf_init(&ask, 16384);
+	int r = creel_buf_addf(&ask, err, "addr\n%s", text);
+	return r < 0 ? r : plan_ask(c, creel_buf_str(&ask), NULL, 0, out, err);
 }
 
 int client_end(struct creel_client *c, struct creel_err *err)

@@ -1,5 +1,6 @@
 #pragma once
 #include "base/cleanup.h"
+#include "base/buf.h"
 #include "cli.h"
 #include <jansson.h>
 #include <limits.h>
@@ -48,5 +49,12 @@ int client_upgrade(struct creel_client *c, const char *method, const char *path,
 int client_end(struct creel_client *c, struct creel_err *err);
 /** "/v1/cells/CELL" and @p op. @return CREEL_E_USAGE: no cell can be called so */
 int client_path(char *ret, size_t size, const char *cell, const char *op, struct creel_err *err);
-/** Hand a plan to the monitor: three sealed memfds. */
-int client_plan(struct creel_client *c, int plan_fd, int boot_fd, int given_fd, struct creel_err *err);
+/** Hand a plan to the monitor: four sealed memfds. */
+int client_plan(struct creel_client *c, int plan_fd, int boot_fd, int given_fd, int policy_fd,
+		struct creel_err *err);
+/**
+ * Ask the monitor for cells' addresses.
+ * @param text  the network and the cells' names, a line each
+ * @param out   `NAME ADDRESS` lines are appended
+ */
+int client_addresses(struct creel_client *c, const char *text, struct creel_buf *out, struct creel_err *err);

@@ -13,10 +13,6 @@ static json_t *not_enforced(const struct creel_cell_cfg *c)
 {
 	json_t *a = json_array();
 
-	if (c->egress.mode.v != CREEL_EGRESS_NONE)
-		json_array_append_new(a, json_string("egress: a cell has no network interface at all"));
-	if (c->reach.n > 0)
-		json_array_append_new(a, json_string("reach"));
 	for (size_t i = 0; i < c->secrets.n; i++)
 		if (c->secrets.v[i].pair.s)
 			json_array_append_new(a, json_sprintf("secret %s: pairs", c->secrets.v[i].name.s));

@@ -33,6 +33,7 @@ struct coming {
 struct up {
 	struct creel_cli *cli;
 	struct creel_client client;
+	const struct creel_config *config;
 	struct coming cells[64];
 	size_t n;
 	bool daemon_ours;
@@ -63,7 +64,8 @@ static void build_progress(void *ctx, int step, int steps, const char *what)
 	fprintf(stderr, "creel: image %s: %d/%d %s\n", (const char *)ctx, step, steps, what);
 }
 
-static int prepare(struct up *u, struct coming *c, int dirfd, struct creel_err *err)
+static int prepare(struct up *u, struct coming *c, const struct netplan *net, int dirfd,
+		   struct creel_err *err)
 {
 	struct planmake autoclean(planmake_fini) p = {0};
 	struct load_recipe autoclean(load_recipe_fini) recipe = {.dirfd = -1};
@@ -76,13 +78,15 @@ static int prepare(struct up *u, struct coming *c, int dirfd, struct creel_err *
 	if (r == 0)
 		r = accel_kvm(&image, &kvm, err);
 	if (r == 0)
-		r = planmake(c->cfg, &recipe.recipe, recipe.dirfd, &image, kvm, &p, err);
+		r = planmake(net, u->config, c->cfg, &recipe.recipe, recipe.dirfd, &image, kvm, &p, err);
 	if (r < 0)
 		return r;
 	autofd int plan = creel_memfd_sealed("plan", p.text.data, p.text.len, err);
 	autofd int boot = plan < 0 ? -1 : creel_memfd_sealed("boot", p.boot.data, p.boot.len, err);
 	autofd int given = boot < 0 ? -1 : secrets_given(c->cfg, dirfd, err);
-	return given < 0 ? err->code : client_plan(&u->client, plan, boot, given, err);
+	autofd int policy =
+		given < 0 ? -1 : creel_memfd_sealed("policy", p.policy.data, p.policy.len, err);
+	return policy < 0 ? err->code : client_plan(&u->client, plan, boot, given, policy, err);
 }
 
 static int start(struct up *u, struct coming *c, struct creel_err *err)
@@ -213,11 +217,6 @@ static void warn(const struct coming *c)
 {
 	const struct creel_cell_cfg *f = c->cfg;
 
-	if (f->egress.mode.v != CREEL_EGRESS_NONE)
-		fprintf(stderr, "creel: %s: has no network interface at all: egress is not enforced yet, so "
-				"there is none\n", f->name.s);
-	if (f->reach.n > 0)
-		fprintf(stderr, "creel: %s: reach is not enforced yet: it reaches no other cell\n", f->name.s);
 	for (size_t i = 0; i < f->secrets.n; i++)
 		if (f->secrets.v[i].pair.s)
 			fprintf(stderr, "creel: %s: secret %s is left out: pairs are not made yet\n", f->name.s,
@@ -242,6 +241,7 @@ static int unsupported(const struct coming *c, struct creel_err *err)
 
 static int up(struct up *u, int dirfd, struct creel_err *err)
 {
+	struct netplan autoclean(netplan_fini) net = {0};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < u->n; i++)
@@ -252,8 +252,9 @@ static int up(struct up *u, int dirfd, struct creel_err *err)
 		r = client_start(&u->client, &u->daemon_ours, err);
 	if (r < 0)
 		return r;
+	r = netplan_init(&net, &u->client, u->config, err);
 	for (size_t i = 0; r == 0 && i < u->n; i++)
-		r = prepare(u, &u->cells[i], dirfd, err);
+		r = prepare(u, &u->cells[i], &net, dirfd, err);
 	for (size_t i = 0; r == 0 && i < u->n; i++)
 		r = start(u, &u->cells[i], err);
 	for (size_t i = 0; r == 0 && i < u->n; i++)
@@ -267,7 +268,7 @@ int cmd_up(struct creel_cli *cli, int argc, char **argv, struct creel_err *err)
 {
 	struct creel_config autoclean(creel_config_fini) config = {0};
 	struct sigaction sa = {.sa_handler = on_interrupt};
-	struct up u = {.cli = cli, .client = {.run_fd = -1}};
+	struct up u = {.cli = cli, .config = &config, .client = {.run_fd = -1}};
 	int dirfd = -1;
 
 	if (sodium_init() < 0)

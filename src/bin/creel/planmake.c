@@ -1,5 +1,6 @@
 #include "planmake.h"
 #include "openclaw.h"
+#include "policy/policytext.h"
 #include "secrets.h"
 #include "wire/bootcfg.h"
 #include <errno.h>
@@ -44,6 +45,7 @@ void planmake_fini(struct planmake *p)
 {
 	creel_buf_fini(&p->text);
 	creel_buf_fini(&p->boot);
+	creel_buf_fini(&p->policy);
 }
 
 static const struct creel_user_cfg *user_find(const struct creel_recipe *r, const char *name)
@@ -315,7 +317,8 @@ static int plan_fill(const struct creel_cell_cfg *cell, const struct creel_image
 	return 0;
 }
 
-int planmake(const struct creel_cell_cfg *cell, const struct creel_recipe *recipe, int recipe_fd,
+int planmake(const struct netplan *net, const struct creel_config *config,
+	     const struct creel_cell_cfg *cell, const struct creel_recipe *recipe, int recipe_fd,
 	     const struct creel_image *image, bool kvm, struct planmake *ret, struct creel_err *err)
 {
 	struct planmake out = {.plan = {.ready_limit_ms = READY_MS}};
@@ -323,7 +326,10 @@ int planmake(const struct creel_cell_cfg *cell, const struct creel_recipe *recip
 
 	creel_buf_init(&out.text, CREEL_PLAN_MAX);
 	creel_buf_init(&out.boot, CREEL_BOOT_MAX);
+	creel_buf_init(&out.policy, CREEL_POLICYTEXT_MAX);
 	int r = plan_fill(cell, image, &out.plan, err);
+	if (r == 0)
+		r = netplan_cell(net, config, cell, &out.plan, &out.policy, err);
 	out.plan.kvm = kvm;
 	if (r == 0)
 		r = secrets_plan(cell, recipe, &out.plan, err);

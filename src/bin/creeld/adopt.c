@@ -12,7 +12,7 @@
  * What a cell's run folder says about its processes: `procs`, a line "ROLE PID START" each and the
  * time of the start, and `plan` and `boot`, what it was started with. Only the monitor writes there.
  */
-static const char *const roles[ROLE_COUNT] = {"vmm", "cell", "share"};
+static const char *const roles[ROLE_COUNT] = {"vmm", "cell", "share", "dns"};
 
 static int file_write(int dirfd, const char *name, const void *data, size_t len,
 		      struct creel_err *err)
@@ -40,6 +40,8 @@ int adopt_save(const struct mon_cell *c, int dirfd, struct creel_err *err)
 	if (r == 0)
 		r = file_write(dirfd, "boot", c->boot.data, c->boot.len, err);
 	if (r == 0)
+		r = file_write(dirfd, "policy", c->policy.data, c->policy.len, err);
+	if (r == 0)
 		r = file_write(dirfd, "procs.new", text.data, text.len, err);
 	if (r == 0 && renameat(dirfd, "procs.new", dirfd, "procs") < 0)
 		r = creel_err_set(err, CREEL_E_OS, errno, "write procs");
@@ -64,9 +66,14 @@ static int plan_load(struct mon_cell *c, int dirfd, struct creel_err *err)
 {
 	creel_buf_init(&c->plan_text, CREEL_PLAN_MAX);
 	creel_buf_init(&c->boot, CREEL_BOOT_MAX);
+	creel_buf_init(&c->policy, CREEL_POLICYTEXT_MAX);
 	int r = file_read(dirfd, "plan", &c->plan_text, err);
 	if (r == 0)
 		r = file_read(dirfd, "boot", &c->boot, err);
+	if (r == 0)
+		r = file_read(dirfd, "policy", &c->policy, err);
+	if (r == 0)
+		r = creel_policytext_read((const char *)c->policy.data, c->policy.len, NULL, NULL, &c->live, err);
 	if (r == 0)
 		r = creel_plan_decode(c->plan_text.data, c->plan_text.len, &c->plan, err);
 	c->planned = r == 0;
@@ -123,6 +130,10 @@ static void adopt_one(const char *name)
 	if (r == 0)
 		r = plan_load(c, dirfd, &err);
 	bool whole = r == 0 && c->procs[ROLE_VMM].pidfd >= 0 && c->procs[ROLE_CELL].pidfd >= 0;
+	c->dns.pins = -1;
+	/* its socket to the monitor before us is closed: another is started beside the engine */
+	if (c->procs[ROLE_DNS].pidfd >= 0)
+		dns_stop(c);
 	for (size_t i = 0; whole && i < ROLE_COUNT; i++)
 		if (c->procs[i].pidfd >= 0 && launch_watch(c, (enum mon_role)i, &err) < 0)
 			whole = false;
@@ -133,6 +144,7 @@ static void adopt_one(const char *name)
 	}
 	creel_log_info("cell %s did not survive: removing what is left of it", name);
 	launch_kill(c);
+	net_cell_down(c);
 	launch_clean(name);
 	/* what was planned and is gone is said to the engine, for the record */
 	c->lost = c->planned;

@@ -3,6 +3,7 @@
 #include "linux/fdpass.h"
 #include "linux/memfd.h"
 #include "linux/unixsock.h"
+#include "policy/policytext.h"
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -10,11 +11,12 @@
 #include <sys/socket.h>
 
 /*
- * Plans from the CLI: one connection a plan, one message with three sealed memfds (the plan, the boot
- * configuration, the given secrets), one answer: "ok" or why not. Who may is decided by the peer's
+ * Plans from the CLI: one connection a plan, one message "plan" with four sealed memfds (the plan, the
+ * boot configuration, the given secrets, the policy), one answer: "ok" or why not. Before them "addr"
+ * with a network and cells' names, a line each, is answered by "ok" and lines NAME ADDRESS. Who may is decided by the peer's
  * credentials (unix(7), SO_PEERCRED): the user that creeld runs as, or root.
  */
-enum { GIVEN_MAX = 1 << 20 };
+enum { GIVEN_MAX = 1 << 20, PARTS = 4, ADDR_MAX = 16384 };
 
 static int peer_check(int fd, struct creel_err *err)
 {
@@ -47,35 +49,68 @@ static void buf_take(struct creel_buf *to, struct creel_buf *from)
 	*from = (struct creel_buf){0};
 }
 
-static int accept_plan(const int fds[3], struct creel_err *err)
+static int hash_check(const struct creel_buf *b, const char *want, const char *what, struct creel_err *err)
 {
-	struct creel_buf autoclean(creel_buf_fini) text, autoclean(creel_buf_fini) boot;
-	struct creel_buf autoclean(creel_buf_fini) given;
-	autofree struct creel_plan *plan = calloc(1, sizeof(*plan));
-	autofree struct creel_boot *cfg = calloc(1, sizeof(*cfg));
 	uint8_t hash[32];
 	char hex[65];
 
-	creel_buf_init(&text, CREEL_PLAN_MAX);
-	creel_buf_init(&boot, CREEL_BOOT_MAX);
-	creel_buf_init(&given, GIVEN_MAX);
+	crypto_generichash(hash, sizeof(hash), b->data, b->len, NULL, 0);
+	sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
+	return strcmp(hex, want) == 0 ? 0 : creel_err_set(err, CREEL_E_INVALID, 0, "the %s is not the plan's", what);
+}
+
+/* What the plan says of the network is what this monitor gave, and the policy can be read. */
+static int net_check(const struct creel_plan *plan, const struct creel_buf *policy, struct creel_err *err)
+{
+	struct creel_policytext autoclean(creel_policytext_fini) t = {0};
+	char gateway[16], addr[16];
+	int r = hash_check(policy, plan->net.policy, "policy", err);
+
+	if (r == 0)
+		r = creel_policytext_read((const char *)policy->data, policy->len, NULL, NULL, &t, err);
+	if (r < 0 || !plan->net.link)
+		return r;
+	const char *subnet = addresses_subnet(gateway);
+	if (strcmp(subnet, plan->net.subnet) != 0 || strcmp(gateway, plan->net.gateway) != 0 ||
+	    !addresses_right(plan->cell, plan->net.address))
+		return creel_err_set(err, CREEL_E_DENIED, 0, "cell '%s' was not given %s", plan->cell,
+				     plan->net.address);
+	for (size_t i = 0; i < t.spec.n_cells; i++) {
+		const uint8_t *a = t.cell[i].addr.addr;
+		(void)snprintf(addr, sizeof(addr), "%u.%u.%u.%u", a[0], a[1], a[2], a[3]);
+		if (!addresses_right(t.cell[i].name, addr))
+			return creel_err_set(err, CREEL_E_DENIED, 0, "cell '%.32s' was not given %s",
+					     t.cell[i].name, addr);
+	}
+	return 0;
+}
+
+static int accept_plan(const int fds[PARTS], struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_buf_fini) text, autoclean(creel_buf_fini) boot;
+	struct creel_buf autoclean(creel_buf_fini) given, autoclean(creel_buf_fini) policy;
+	autofree struct creel_plan *plan = calloc(1, sizeof(*plan));
+	autofree struct creel_boot *cfg = calloc(1, sizeof(*cfg));
+	struct creel_buf *const parts[PARTS] = {&text, &boot, &given, &policy};
+	static const size_t max[PARTS] = {CREEL_PLAN_MAX, CREEL_BOOT_MAX, GIVEN_MAX, CREEL_POLICYTEXT_MAX};
+	int r = 0;
+
+	for (size_t i = 0; i < PARTS; i++)
+		creel_buf_init(parts[i], max[i]);
 	if (!plan || !cfg)
 		return creel_err_nomem(err);
-	int r = creel_memfd_read_sealed(fds[0], &text, err);
-	if (r == 0)
-		r = creel_memfd_read_sealed(fds[1], &boot, err);
-	if (r == 0)
-		r = creel_memfd_read_sealed(fds[2], &given, err);
+	for (size_t i = 0; r == 0 && i < PARTS; i++)
+		r = creel_memfd_read_sealed(fds[i], parts[i], err);
 	if (r == 0)
 		r = creel_plan_decode(text.data, text.len, plan, err);
 	if (r == 0)
 		r = creel_boot_decode(boot.data, boot.len, cfg, err);
+	if (r == 0)
+		r = hash_check(&boot, plan->boot, "boot configuration", err);
+	if (r == 0)
+		r = net_check(plan, &policy, err);
 	if (r < 0)
 		return r;
-	crypto_generichash(hash, sizeof(hash), boot.data, boot.len, NULL, 0);
-	sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
-	if (strcmp(hex, plan->boot) != 0)
-		return creel_err_set(err, CREEL_E_INVALID, 0, "the boot configuration is not the plan's");
 	struct mon_cell *c = slot(plan->cell);
 	if (!c)
 		return creel_err_set(err, CREEL_E_TOOBIG, 0, "more than %d cells", MON_CELLS);
@@ -85,9 +120,8 @@ static int accept_plan(const int fds[3], struct creel_err *err)
 	buf_take(&c->plan_text, &text);
 	buf_take(&c->boot, &boot);
 	buf_take(&c->given, &given);
-	struct creel_monmsg m = {.type = CREEL_MON_PLAN};
-	(void)snprintf(m.cell, sizeof(m.cell), "%s", c->name);
-	monitor_tell(&m, fds[0]);
+	buf_take(&c->policy, &policy);
+	monitor_tell_plan(c);
 	return 0;
 }
 
@@ -95,23 +129,31 @@ static void conn_readable(evutil_socket_t fd, short what, void *ctx)
 {
 	struct event **self = ctx;
 	struct creel_err err = {0};
-	int fds[3] = {-1, -1, -1};
+	struct creel_buf autoclean(creel_buf_fini) answer;
+	static char word[ADDR_MAX + 1];
+	int fds[PARTS] = {-1, -1, -1, -1};
 	size_t n_fds = 0;
-	char word[8];
 	ssize_t n = what & EV_TIMEOUT ? CREEL_E_CLOSED
-				      : creel_fdpass_recv(fd, word, sizeof(word), fds, 3, &n_fds, &err);
+				      : creel_fdpass_recv(fd, word, ADDR_MAX, fds, PARTS, &n_fds, &err);
 
 	if (n == CREEL_E_BUSY)
 		return;
-	int r = n < 0 ? CREEL_E_CLOSED : 0;
-	if (r == 0 && (n != 4 || memcmp(word, "plan", 4) != 0 || n_fds != 3))
+	creel_buf_init(&answer, 65536);
+	int r = n < 0 ? CREEL_E_CLOSED : creel_buf_adds(&answer, "ok", &err);
+	if (r == 0 && n > 5 && memcmp(word, "addr\n", 5) == 0 && n_fds == 0) {
+		word[n] = '\0';
+		r = creel_buf_adds(&answer, "\n", &err);
+		if (r == 0)
+			r = addresses_give(word + 5, &answer, &err);
+	} else if (r == 0 && (n != 4 || memcmp(word, "plan", 4) != 0 || n_fds != PARTS)) {
 		r = creel_err_set(&err, CREEL_E_PROTO, 0, "not a plan");
-	if (r == 0)
+	} else if (r == 0) {
 		r = accept_plan(fds, &err);
+	}
 	for (size_t i = 0; i < n_fds; i++)
 		close(fds[i]);
 	if (r != CREEL_E_CLOSED)
-		(void)!send(fd, r < 0 ? err.msg : "ok", r < 0 ? strlen(err.msg) : 2,
+		(void)!send(fd, r < 0 ? err.msg : creel_buf_str(&answer), r < 0 ? strlen(err.msg) : answer.len,
 			    MSG_NOSIGNAL | MSG_DONTWAIT);
 	event_free(*self);
 	free(self);

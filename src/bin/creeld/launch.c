@@ -24,7 +24,7 @@
  * A cell as processes: the machine and its creel-cell, each in a jail of its own with exactly the
  * descriptors made here. Whatever fails, nothing of it stays.
  */
-static uid_t uid_of(const struct mon_cell *c, enum mon_role role)
+uid_t launch_uid(const struct mon_cell *c, enum mon_role role)
 {
 	return (uid_t)(MON_UID_CELLS + (size_t)(c - mon.cells) * MON_UID_STEP + role);
 }
@@ -50,6 +50,10 @@ static int initrd_write(const struct mon_cell *c, int dirfd, struct creel_err *e
 	boot->cell = c->name;
 	boot->time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	boot->secrets = c->plan.n_secrets > 0;
+	if (c->plan.net.link) {
+		boot->address = c->plan.net.address;
+		boot->gateway = c->plan.net.gateway;
+	}
 	if ((r = creel_boot_encode(boot, &cfg, err)) < 0)
 		return r;
 	(void)snprintf(path, sizeof(path), "%s/initramfs.cpio", c->plan.image_dir);
@@ -170,7 +174,7 @@ static int cell_spawn(struct mon_cell *c, int dirfd, int log, int chan, int qmp,
 	if (listener < 0)
 		return listener;
 	int fds[] = {chan, qmp, listener, console};
-	jail_words(&w, uid_of(c, ROLE_CELL), 2 + (int)ELEMENTSOF(fds), false);
+	jail_words(&w, launch_uid(c, ROLE_CELL), 2 + (int)ELEMENTSOF(fds), false);
 	word(&w, "--files");
 	word(&w, "2400");
 	word(&w, "--bind-exec");
@@ -207,7 +211,7 @@ static int share_spawn(struct mon_cell *c, int dirfd, int log, int *ret_machine_
 	autofd int machine = creel_unix_connect(dirfd, "share.sock", SOCK_STREAM, err);
 	if (machine < 0)
 		return machine;
-	jail_words(&w, uid_of(c, ROLE_SHARE), 3, true);
+	jail_words(&w, launch_uid(c, ROLE_SHARE), 3, true);
 	word(&w, "--share");
 	word(&w, "--bind-exec");
 	wordf(&w, "%s:/virtiofsd", server);
@@ -228,8 +232,9 @@ static int share_spawn(struct mon_cell *c, int dirfd, int log, int *ret_machine_
 }
 
 struct machine {
-	int chan, qmp, console, share, log;
-	int fds[5 + CREEL_VMM_DISKS];
+	int chan, qmp, console, share, tap, log;
+	uint8_t mac[6];
+	int fds[6 + CREEL_VMM_DISKS];
 	size_t n_fds;
 };
 
@@ -258,7 +263,7 @@ static int machine_spawn(struct mon_cell *c, struct machine *m, const int *disks
 		.qmp_fd = machine_fd(m, m->qmp),
 		.console_fd = machine_fd(m, m->console),
 		.virtiofs_fd = m->share >= 0 ? machine_fd(m, m->share) : -1,
-		.tap_fd = -1,
+		.tap_fd = m->tap >= 0 ? machine_fd(m, m->tap) : -1,
 		.n_disks = 1 + c->plan.n_volumes,
 		.disks = {{.fd = machine_fd(m, disks[0]), .serial = "root", .read_only = true}},
 	};
@@ -267,11 +272,12 @@ static int machine_spawn(struct mon_cell *c, struct machine *m, const int *disks
 		spec.disks[i + 1].fd = machine_fd(m, disks[i + 1]);
 		spec.disks[i + 1].serial = serials[i];
 	}
+	memcpy(spec.mac, m->mac, sizeof(spec.mac));
 	creel_vmm_argv_init(&argv);
 	int r = mon.vmm->argv(&spec, &argv, err);
 	if (r < 0)
 		return r;
-	jail_words(&w, uid_of(c, ROLE_VMM), (int)m->n_fds + 2, true);
+	jail_words(&w, launch_uid(c, ROLE_VMM), (int)m->n_fds + 2, true);
 	if (c->plan.kvm)
 		word(&w, "--kvm");
 	qemu_words(&w, mon.vmm_path);
@@ -318,15 +324,19 @@ static int launch_in(struct mon_cell *c, int dirfd, struct creel_err *err)
 			r = 0;
 		}
 	struct machine m = {
-		.chan = chan[1], .qmp = qmp[1], .console = console[1], .share = -1, .log = log};
+		.chan = chan[1], .qmp = qmp[1], .console = console[1], .share = -1, .tap = -1, .log = log};
 	if (r == 0 && c->plan.n_secrets > 0)
 		r = share_spawn(c, dirfd, log, &m.share, err);
+	if (r == 0 && c->plan.net.link)
+		r = net_cell_up(c, &m.tap, m.mac, err);
 	if (r == 0)
 		r = cell_spawn(c, dirfd, log, chan[0], qmp[0], console[0], err);
 	if (r == 0)
 		r = machine_spawn(c, &m, disks, err);
 	if (m.share >= 0)
 		close(m.share);
+	if (m.tap >= 0)
+		close(m.tap); /* it goes with the machine */
 	for (size_t i = 0; i < n; i++)
 		close(disks[i]);
 	for (size_t i = 0; i < 2; i++) {
@@ -348,6 +358,7 @@ int launch_cell(struct mon_cell *c, int *ret_engine_fd, struct creel_err *err)
 	for (size_t i = 0; i < ROLE_COUNT; i++)
 		c->procs[i] = (struct mon_proc){.pidfd = -1};
 	c->status = -1;
+	c->dns = (struct mon_dns){.pins = -1};
 	c->ran = c->plan;
 	launch_clean(c->name);
 	group_make(c);
@@ -365,6 +376,7 @@ int launch_cell(struct mon_cell *c, int *ret_engine_fd, struct creel_err *err)
 		r = 0;
 	if (r < 0) {
 		launch_kill(c);
+		net_cell_down(c);
 		launch_clean(c->name);
 		return creel_err_add(err, "start cell '%s'", c->name);
 	}
@@ -428,7 +440,7 @@ void launch_kill(struct mon_cell *c)
 void launch_clean(const char *name)
 {
 	static const char *const files[] = {"initrd", "engine.sock", "share.sock", "procs",
-					    "procs.new", "plan", "boot"};
+					    "procs.new", "plan", "boot", "policy"};
 	autofd int dirfd = openat(mon.cells_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	struct creel_err err = {0};

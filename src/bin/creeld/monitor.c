@@ -49,7 +49,7 @@ static void tell_failed(const char *cell, uint8_t what, const struct creel_err *
 	monitor_tell(&m, -1);
 }
 
-static void tell_plan(const struct mon_cell *c)
+void monitor_tell_plan(const struct mon_cell *c)
 {
 	struct creel_monmsg m = {.type = CREEL_MON_PLAN};
 	struct creel_err err = {0};
@@ -60,6 +60,12 @@ static void tell_plan(const struct mon_cell *c)
 		creel_log_error(&err);
 	else
 		monitor_tell(&m, fd);
+	m.type = CREEL_MON_POLICY;
+	autofd int policy = creel_memfd_sealed("policy", c->policy.data, c->policy.len, &err);
+	if (policy < 0)
+		creel_log_error(&err);
+	else
+		monitor_tell(&m, policy);
 }
 
 static void tell_started(const struct mon_cell *c, int fd)
@@ -88,6 +94,7 @@ void monitor_cell_gone(struct mon_cell *c)
 	if (!c->running)
 		return;
 	launch_kill(c);
+	net_cell_down(c);
 	launch_clean(c->name);
 	c->running = c->adopted = false;
 	tell_exited(c);
@@ -104,8 +111,10 @@ static void on_start(struct mon_cell *c, const struct creel_monmsg *m)
 		creel_err_set(&err, CREEL_E_DENIED, 0, "no plan for cell '%s' was given", m->cell);
 	else if (c->running)
 		creel_err_set(&err, CREEL_E_BUSY, 0, "cell '%s' runs", m->cell);
-	else if (launch_cell(c, &fd, &err) == 0)
+	else if (launch_cell(c, &fd, &err) == 0) {
 		tell_started(c, fd);
+		dns_start(c);
+	}
 	if (err.code) {
 		creel_log_error(&err);
 		tell_failed(m->cell, CREEL_MON_START, &err);
@@ -151,6 +160,24 @@ static void on_stage(struct mon_cell *c, const struct creel_monmsg *m)
 	monitor_tell(&answer, -1);
 }
 
+static void on_apply(struct mon_cell *c, const struct creel_monmsg *m)
+{
+	struct creel_monmsg answer = {.type = CREEL_MON_APPLIED};
+	struct creel_err err = {0};
+
+	if (!c || !c->running || !c->planned || !creel_plan_same_machine(&c->plan, &c->ran))
+		creel_err_set(&err, CREEL_E_DENIED, 0, "cell '%s' does not run as planned", m->cell);
+	else if (net_cell_change(c, &answer.a, &err) == 0)
+		c->ran = c->plan;
+	if (err.code) {
+		creel_log_error(&err);
+		tell_failed(m->cell, CREEL_MON_APPLY, &err);
+		return;
+	}
+	(void)snprintf(answer.cell, sizeof(answer.cell), "%s", m->cell);
+	monitor_tell(&answer, -1);
+}
+
 static void on_sign(const struct creel_monmsg *m)
 {
 	struct creel_monmsg answer = {.type = CREEL_MON_SIGNED, .a = m->a};
@@ -191,6 +218,9 @@ static void on_request(const struct creel_monmsg *m)
 		return;
 	case CREEL_MON_SIGN:
 		on_sign(m);
+		return;
+	case CREEL_MON_APPLY:
+		on_apply(c, m);
 		return;
 	case CREEL_MON_DROP:
 		if (c && !c->running) {
@@ -260,7 +290,7 @@ static int engine_begin(struct creel_err *err)
 		struct mon_cell *c = &mon.cells[i];
 		if (!c->name[0])
 			continue;
-		tell_plan(c);
+		monitor_tell_plan(c);
 		if (c->lost) {
 			c->lost = false;
 			tell_exited(c);
@@ -277,6 +307,8 @@ static int engine_begin(struct creel_err *err)
 			monitor_cell_gone(c);
 		} else {
 			tell_started(c, fd);
+			dns_stop(c); /* it spoke to the engine before this one */
+			dns_start(c);
 		}
 	}
 	struct creel_monmsg m = {.type = CREEL_MON_SYNCED};
@@ -388,7 +420,8 @@ static int begin(struct creel_err *err)
 	(void)sodium_mlock(&mon.key, sizeof(mon.key)); /* refused by a small limit: then it is swappable */
 	if ((mon.base = event_base_new()) == NULL)
 		return creel_err_nomem(err);
-	if ((r = signals_take(err)) < 0 || (r = adopt_all(err)) < 0)
+	if ((r = signals_take(err)) < 0 || (r = addresses_open(err)) < 0 || (r = net_adopt(err)) < 0 ||
+	    (r = adopt_all(err)) < 0)
 		return r;
 	mon.api_listener = creel_unix_listen(mon.run_fd, "creel.sock", SOCK_STREAM, 0660, err);
 	if (mon.api_listener < 0)
@@ -409,6 +442,8 @@ int monitor_run(const char *state, struct creel_err *err)
 	int r = begin(err);
 	if (r == 0 && event_base_dispatch(mon.base) < 0)
 		r = creel_err_set(err, CREEL_E_OS, errno, "event loop");
+	if (mon.quitting && !any_running())
+		net_down();
 	creel_head_key_wipe(&mon.key);
 	if (mon.quitting) {
 		(void)unlinkat(mon.run_fd, "creel.sock", 0);

@@ -1,11 +1,14 @@
 #pragma once
 #include "engine/plan.h"
 #include "event/head.h"
+#include "policy/policytext.h"
 #include "wire/bootcfg.h"
+#include "wire/dnsmsg.h"
 #include "wire/monmsg.h"
 #include "vmm/vmm.h"
 #include <event2/event.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <sys/types.h>
 
 /*
@@ -22,7 +25,7 @@ enum {
 	MON_UID_CELLS = MON_UID_BASE + 16,
 	MON_UID_STEP = 8, /* per cell: one for each role */
 };
-enum mon_role { ROLE_VMM, ROLE_CELL, ROLE_SHARE, ROLE_COUNT };
+enum mon_role { ROLE_VMM, ROLE_CELL, ROLE_SHARE, ROLE_DNS, ROLE_COUNT };
 
 struct mon_proc {
 	pid_t pid;
@@ -40,7 +43,14 @@ struct mon_cell {
 	struct creel_buf plan_text; /* its octets */
 	struct creel_buf boot;
 	struct creel_buf given; /* values of CREEL_SOURCE_GIVEN; wiped when replaced */
+	struct creel_buf policy; /* as the user last gave it (policy/policytext.h) */
 	struct creel_plan ran;  /* as it was started: ports are published from this */
+	struct creel_policytext live; /* the policy that its link has; of a running cell */
+	struct mon_dns {
+		int pins; /* our end, -1 */
+		struct event *read, *again;
+		unsigned starts;
+	} dns;
 	struct mon_proc procs[ROLE_COUNT];
 	uint64_t started_ns;
 	int32_t status; /* wait status of the machine, -1 unknown */
@@ -58,7 +68,7 @@ struct monitor {
 	struct creel_head_key key;
 	struct mon_cell cells[MON_CELLS];
 	const struct creel_vmm_ops *vmm;
-	char engine_path[512], jail_path[512], cell_path[512], vmm_path[PATH_MAX];
+	char engine_path[512], jail_path[512], cell_path[512], dns_path[512], vmm_path[PATH_MAX];
 	bool quitting;
 };
 extern struct monitor mon;
@@ -69,12 +79,49 @@ void monitor_tell(struct creel_monmsg *m, int fd);
 struct mon_cell *monitor_cell(const char *name);
 /** The machine of this cell, or what stood by it, has ended; everything of it is removed. */
 void monitor_cell_gone(struct mon_cell *c);
+void monitor_tell_plan(const struct mon_cell *c);
 
 /* intake.c: plans from the user */
 int intake_open(struct creel_err *err);
 
+/* addresses.c: who has which address */
+int addresses_open(struct creel_err *err);
+/** @p text is a network and cells' names, a line each; `NAME ADDRESS` lines are appended. */
+int addresses_give(char *text, struct creel_buf *out, struct creel_err *err);
+bool addresses_right(const char *name, const char *addr);
+/** The cells' network and its gateway. */
+const char *addresses_subnet(char ret_gateway[16]);
+
+/* net.c: the cells' namespace, a cell's link and filter */
+/** Find what another monitor left; nothing is made. */
+int net_adopt(struct creel_err *err);
+/** Rules, then the tap. @param ret_tap  the VMM's, with @p ret_mac */
+int net_cell_up(struct mon_cell *c, int *ret_tap, uint8_t ret_mac[6], struct creel_err *err);
+/** Tolerates what is not there. */
+void net_cell_down(struct mon_cell *c);
+/** Take on the planned policy: one batch; flows that it does not allow are cut. */
+int net_cell_change(struct mon_cell *c, uint64_t *ret_cut, struct creel_err *err);
+/** Write what @p m asks for into the cell's set, if the cell's policy has it. */
+int net_pin(struct mon_cell *c, const struct creel_dnsmsg *m, struct creel_err *err);
+/** Remove all of it: namespace, table, uplink. */
+void net_down(void);
+/** Be in the cells' namespace until net_leave(). */
+int net_enter(int *ret_back, struct creel_err *err);
+
+/* dns.c: each cell's resolver */
+struct dns_upstream {
+	char addr[INET6_ADDRSTRLEN];
+	uint16_t port;
+};
+/** Whom a cell's resolver asks: as planned, or the host's resolvers. @return 0: it asks the roots */
+size_t dns_upstreams(const struct creel_plan *p, struct dns_upstream ret[CREEL_PLAN_UPSTREAMS]);
+/** Start a cell's creel-dns, or another after one that ended. */
+void dns_start(struct mon_cell *c);
+void dns_stop(struct mon_cell *c);
+
 /* launch.c: a planned cell becomes processes */
 int launch_cell(struct mon_cell *c, int *ret_engine_fd, struct creel_err *err);
+uid_t launch_uid(const struct mon_cell *c, enum mon_role role);
 int launch_engine(struct creel_err *err);
 int launch_port(const struct creel_plan *plan, size_t i, struct creel_err *err);
 int launch_watch(struct mon_cell *c, enum mon_role role, struct creel_err *err);

@@ -8,7 +8,10 @@ static const char good[] =
 	"\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"kvm\":false,\"cpus\":1,\"memory_mib\":256,"
 	"\"stop_grace_ms\":1000,\"ready_limit_ms\":1000,\"volumes\":[{\"name\":\"persist\",\"octets\":67108864,"
 	"\"at\":\"/persist\"}],\"publish\":[{\"address\":\"127.0.0.1\",\"host\":80,\"guest\":81}],\"secrets\":["
-	"{\"name\":\"tok\",\"source\":\"hex\",\"bytes\":16,\"optional\":false,\"env\":\"TOK\"}]}";
+	"{\"name\":\"tok\",\"source\":\"hex\",\"bytes\":16,\"optional\":false,\"env\":\"TOK\"}],"
+	"\"net\":{\"link\":true,\"address\":\"192.168.83.2\",\"gateway\":\"192.168.83.1\",\"subnet\":"
+	"\"192.168.83.0/24\",\"ipv6\":false,\"recursive\":false,\"upstreams\":[\"192.0.2.53@5353\"],\"policy\":"
+	"\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}}";
 
 static void test_round(void **state)
 {
@@ -44,7 +47,9 @@ static void test_refused(void **state)
 		{"\"hex\"", "\"shell\""},	   {"\"tok\"", "\"..\""},
 		{"\"TOK\"", "\"T=K\""},		   {"67108864", "-1"},
 		{"\"bytes\":16", "\"bytes\":1025"}, {"\"cell\"", "\"celll\""},
-		{"\"image\":\"0", "\"image\":\"G"}, {"}]}", "}],\"more\":1}"},
+		{"\"image\":\"0", "\"image\":\"G"}, {"\"}}", "\"},\"more\":1}"},
+		{"192.0.2.53@5353", "192.0.2.53\\nhost 1.2.3.4"}, {"\"192.168.83.2\"", "\"192.168.83\""},
+		{"\"192.168.83.0/24\"", "\"192.168.83.0\""}, {"\"192.168.83.1\"", "\"\""},
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -61,9 +66,27 @@ static void test_refused(void **state)
 	}
 }
 
+static void test_same_machine(void **state)
+{
+	struct creel_err err = {0};
+	struct creel_plan a, b;
+
+	assert_int_equal(creel_plan_decode(good, sizeof(good) - 1, &a, &err), 0);
+	assert_int_equal(creel_plan_decode(good, sizeof(good) - 1, &b, &err), 0);
+	b.net.policy[0] = 'f';
+	b.net.n_upstreams = 0;
+	assert_true(creel_plan_same_machine(&a, &b));
+	b.cpus++;
+	assert_false(creel_plan_same_machine(&a, &b));
+	b = a;
+	strcpy(b.net.address, "192.168.83.9");
+	assert_false(creel_plan_same_machine(&a, &b));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_round), cmocka_unit_test(test_refused)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_round), cmocka_unit_test(test_refused),
+					   cmocka_unit_test(test_same_machine)};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

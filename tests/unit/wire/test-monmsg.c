@@ -28,7 +28,7 @@ static void test_refused(void **state)
 	assert_int_equal(creel_monmsg_decode(buf, CREEL_MONMSG - 1, &back, &err), CREEL_E_PROTO);
 	for (unsigned t = 0; t < 256; t++) {
 		buf[0] = (uint8_t)t;
-		bool known = (t >= CREEL_MON_START && t <= CREEL_MON_QUIT) ||
+		bool known = (t >= CREEL_MON_START && t < CREEL_MON_REQUEST_END) ||
 			     (t >= CREEL_MON_PLAN && t <= CREEL_MON_SYNCED);
 		int r = creel_monmsg_decode(buf, CREEL_MONMSG, &back, &err);
 		assert_int_equal(r, known ? 0 : CREEL_E_PROTO);

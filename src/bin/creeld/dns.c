@@ -1,0 +1,293 @@
+#include "monitor.h"
+#include "words.h"
+#include "base/log.h"
+#include "linux/memfd.h"
+#include "linux/proc.h"
+#include "net/link.h"
+#include "net/netns.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+/*
+ * A cell's resolver: creel-dns in a jail, in the cells' namespace, with two sockets that are bound to
+ * the cell's link. It ends when we or the engine go, and one that ends is started again; without it
+ * the cell resolves nothing.
+ */
+enum { FD_UDP = 3, FD_TCP, FD_PINS, FD_EVENTS, FD_CONF, N_FDS = 5, STARTS_FAST = 5 };
+
+/* ADDR or ADDR@PORT */
+static bool upstream_parse(const char *text, struct dns_upstream *ret)
+{
+	const char *at = strchr(text, '@');
+	size_t n = at ? (size_t)(at - text) : strlen(text);
+	uint8_t raw[16];
+
+	if (n >= sizeof(ret->addr))
+		return false;
+	memcpy(ret->addr, text, n);
+	ret->addr[n] = '\0';
+	ret->port = at ? (uint16_t)atoi(at + 1) : 53;
+	return ret->port != 0 &&
+	       (inet_pton(AF_INET, ret->addr, raw) == 1 || inet_pton(AF_INET6, ret->addr, raw) == 1);
+}
+
+/* The host's resolvers, but for those on its loopback: they are not seen from the cells' namespace. */
+static size_t host_resolvers(const char *path, struct dns_upstream *ret)
+{
+	autofile FILE *f = fopen(path, "re");
+	char line[256], addr[64];
+	struct in_addr a;
+	size_t n = 0;
+
+	while (f && n < CREEL_PLAN_UPSTREAMS && fgets(line, sizeof(line), f))
+		if (sscanf(line, "nameserver %63s", addr) == 1 && inet_pton(AF_INET, addr, &a) == 1 &&
+		    (ntohl(a.s_addr) >> 24) != 127 && upstream_parse(addr, &ret[n]))
+			n++;
+	return n;
+}
+
+size_t dns_upstreams(const struct creel_plan *p, struct dns_upstream ret[CREEL_PLAN_UPSTREAMS])
+{
+	size_t n = 0;
+
+	if (p->net.recursive)
+		return 0;
+	for (size_t i = 0; i < p->net.n_upstreams; i++)
+		n += upstream_parse(p->net.upstreams[i], &ret[n]);
+	if (p->net.n_upstreams > 0)
+		return n;
+	n = host_resolvers("/etc/resolv.conf", ret);
+	/* systemd-resolved's own list of what it asks */
+	return n > 0 ? n : host_resolvers("/run/systemd/resolve/resolv.conf", ret);
+}
+
+/* What an answer may not lead to: this host, by each of its addresses. */
+static int hosts_add(struct creel_buf *out, struct creel_err *err)
+{
+	struct ifaddrs *all = NULL;
+	char text[INET6_ADDRSTRLEN];
+	size_t n = 0;
+	int r = 0;
+
+	if (getifaddrs(&all) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "list this host's addresses");
+	for (struct ifaddrs *i = all; r == 0 && i && n < 64; i = i->ifa_next) {
+		const void *raw = !i->ifa_addr ? NULL
+				  : i->ifa_addr->sa_family == AF_INET
+					  ? (const void *)&((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr
+				  : i->ifa_addr->sa_family == AF_INET6
+					  ? (const void *)&((struct sockaddr_in6 *)(void *)i->ifa_addr)->sin6_addr
+					  : NULL;
+		if (!raw || !inet_ntop(i->ifa_addr->sa_family, raw, text, sizeof(text)))
+			continue;
+		r = creel_buf_addf(out, err, "host %s\n", text);
+		n++;
+	}
+	freeifaddrs(all);
+	return r;
+}
+
+static int conf_make(const struct mon_cell *c, struct creel_err *err)
+{
+	struct dns_upstream up[CREEL_PLAN_UPSTREAMS];
+	struct creel_buf autoclean(creel_buf_fini) text;
+	size_t n = dns_upstreams(&c->ran, up);
+
+	creel_buf_init(&text, CREEL_POLICYTEXT_MAX);
+	int r = creel_buf_addf(&text, err, "udp %d\ntcp %d\npins %d\nevents %d\n", FD_UDP, FD_TCP, FD_PINS,
+			       FD_EVENTS);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = creel_buf_addf(&text, err, "upstream %s@%u\n", up[i].addr, up[i].port);
+	if (r == 0 && n == 0)
+		r = creel_buf_adds(&text, "recursive yes\n", err);
+	if (r == 0 && c->ran.net.ipv6)
+		r = creel_buf_adds(&text, "ipv6 yes\n", err);
+	if (r == 0)
+		r = hosts_add(&text, err);
+	if (r == 0)
+		r = creel_buf_add(&text, c->policy.data, c->policy.len, err);
+	return r < 0 ? r : creel_memfd_sealed("dns", text.data, text.len, err);
+}
+
+/* In the cells' namespace. */
+static int socket_bound(const struct creel_link *link, int type, struct creel_err *err)
+{
+	static const int on = 1;
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr = link->gateway};
+	autofd int fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, link->name, (socklen_t)strlen(link->name)) < 0 ||
+	    bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || (type == SOCK_STREAM && listen(fd, 64) < 0))
+		return creel_err_set(err, CREEL_E_OS, errno, "open port 53 of %s", link->name);
+	return steal_fd(&fd);
+}
+
+static void pins_readable(evutil_socket_t fd, short what, void *ctx)
+{
+	struct mon_cell *c = ctx;
+	uint8_t buf[CREEL_DNSMSG + 1];
+	struct creel_err err = {0};
+	struct creel_dnsmsg m;
+	ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0 || creel_dnsmsg_decode(buf, (size_t)n, &m, &err) < 0 || m.type != CREEL_DNSMSG_PIN) {
+		/* its process is watched, or is ended here for what it said */
+		struct creel_err none = {0};
+		if (n > 0 && c->procs[ROLE_DNS].pidfd >= 0)
+			(void)creel_proc_kill(c->procs[ROLE_DNS].pidfd, SIGKILL, &none);
+		(void)event_del(c->dns.read);
+		return;
+	}
+	struct creel_dnsmsg answer = {.type = CREEL_DNSMSG_PINNED, .id = m.id};
+	answer.result = net_pin(c, &m, &err);
+	if (answer.result < 0)
+		creel_log_warn("cell %s: %s", c->name, err.msg);
+	creel_dnsmsg_encode(&answer, buf);
+	(void)!send(fd, buf, CREEL_DNSMSG, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *ctx)
+{
+	struct mon_cell *c = ctx;
+
+	dns_start(c);
+}
+
+static void dns_gone(evutil_socket_t fd, short what, void *ctx)
+{
+	struct mon_cell *c = ctx;
+	unsigned starts = c->dns.starts;
+	/* five at once, then one a second: what it dies of may be what a guest sends */
+	const struct timeval wait = {.tv_sec = starts >= STARTS_FAST, .tv_usec = 50000};
+
+	dns_stop(c);
+	if (!c->running)
+		return;
+	creel_log_warn("cell %s: its creel-dns ended: starting another", c->name);
+	c->dns.starts = starts + 1;
+	c->dns.again = event_new(mon.base, -1, 0, on_again, c);
+	if (!c->dns.again || event_add(c->dns.again, &wait) < 0)
+		creel_log_warn("cell %s: no memory to start it", c->name);
+}
+
+void dns_stop(struct mon_cell *c)
+{
+	struct mon_proc *p = &c->procs[ROLE_DNS];
+	struct creel_err err = {0};
+	siginfo_t info;
+
+	if (c->dns.again)
+		event_free(c->dns.again);
+	if (c->dns.read)
+		event_free(c->dns.read);
+	if (c->dns.pins >= 0)
+		close(c->dns.pins);
+	c->dns = (struct mon_dns){.pins = -1};
+	if (p->gone)
+		event_free(p->gone);
+	if (p->pidfd >= 0) {
+		(void)creel_proc_kill(p->pidfd, SIGKILL, &err);
+		(void)waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED);
+		close(p->pidfd);
+	}
+	*p = (struct mon_proc){.pidfd = -1};
+}
+
+/* Everything in the cells' namespace: its sockets are opened there, and it stays in it. */
+static int spawn_in(struct mon_cell *c, const struct creel_link *link, int pins, int events, int conf,
+		    struct creel_err *err)
+{
+	struct mon_proc *p = &c->procs[ROLE_DNS];
+	struct words w = {.n = 0};
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "log/%s", c->name);
+	autofd int log = openat(mon.state_fd, path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	autofd int udp = socket_bound(link, SOCK_DGRAM, err);
+	autofd int tcp = udp < 0 ? -1 : socket_bound(link, SOCK_STREAM, err);
+	if (tcp < 0)
+		return err->code;
+	const int fds[N_FDS] = {udp, tcp, pins, events, conf};
+	jail_words(&w, launch_uid(c, ROLE_DNS), 2 + N_FDS, true);
+	word(&w, "--network");
+	word(&w, "--files");
+	word(&w, "4096");
+	word(&w, "--bind-exec");
+	wordf(&w, "%s:/creel-dns", mon.dns_path);
+	word(&w, "--");
+	word(&w, "/creel-dns");
+	wordf(&w, "%d", FD_CONF);
+	int r = words_ok(&w, err);
+	pid_t pid = r < 0 ? r : creel_proc_spawn(w.v, log, fds, N_FDS, CREEL_PROC_PIDNS, &p->pidfd, err);
+	if (pid < 0)
+		return (int)pid;
+	p->pid = pid;
+	return creel_proc_start(pid, &p->start, err);
+}
+
+static int start(struct mon_cell *c, struct creel_err *err)
+{
+	int pins[2] = {-1, -1}, events[2] = {-1, -1}, back;
+	struct in_addr addr = {0}, gateway = {0};
+	struct creel_link link;
+
+	(void)inet_pton(AF_INET, c->ran.net.address, &addr);
+	(void)inet_pton(AF_INET, c->ran.net.gateway, &gateway);
+	creel_link_init(&link, addr, gateway);
+	autofd int conf = conf_make(c, err);
+	if (conf < 0)
+		return conf;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pins) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "make a resolver's socket");
+	c->dns.pins = pins[0];
+	autofd int theirs = pins[1];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, events) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "make a resolver's socket");
+	autofd int engine_end = events[0], dns_end = events[1];
+	int r = net_enter(&back, err);
+	if (r < 0)
+		return r;
+	r = spawn_in(c, &link, theirs, dns_end, conf, err);
+	creel_netns_leave(back);
+	if (r < 0)
+		return r;
+	c->dns.read = event_new(mon.base, c->dns.pins, EV_READ | EV_PERSIST, pins_readable, c);
+	c->procs[ROLE_DNS].gone = event_new(mon.base, c->procs[ROLE_DNS].pidfd, EV_READ, dns_gone, c);
+	if (!c->dns.read || !c->procs[ROLE_DNS].gone || event_add(c->dns.read, NULL) < 0 ||
+	    event_add(c->procs[ROLE_DNS].gone, NULL) < 0)
+		return creel_err_nomem(err);
+	struct creel_monmsg m = {.type = CREEL_MON_DNS};
+	(void)snprintf(m.cell, sizeof(m.cell), "%s", c->name);
+	monitor_tell(&m, engine_end);
+	/* for whoever adopts it */
+	autofd int dirfd = openat(mon.cells_fd, c->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dirfd < 0 ? creel_err_set(err, CREEL_E_OS, errno, "open the cell's run folder")
+			 : adopt_save(c, dirfd, err);
+}
+
+void dns_start(struct mon_cell *c)
+{
+	struct creel_err err = {0};
+	unsigned starts = c->dns.starts;
+
+	if (!c->running || !c->ran.net.link || mon.engine < 0)
+		return; /* with the next engine */
+	dns_stop(c);
+	c->dns.starts = starts;
+	if (start(c, &err) < 0) {
+		creel_log_error(&err);
+		creel_log_warn("cell %s: has no resolver: it resolves nothing", c->name);
+		dns_stop(c);
+	}
+}

@@ -1,0 +1,164 @@
+#include "engine/engine.h"
+#include "base/log.h"
+#include "policy/egress.h"
+#include "wire/dns.h"
+#include "wire/dnsmsg.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/*
+ * What a cell's creel-dns tells: each query and each refusal becomes an event, and a name that waits
+ * for a human's word becomes an approval.
+ */
+static const char *const whys[] = {
+	[CREEL_WHY_ENTRY_ALLOW] = "allow",  [CREEL_WHY_ENTRY_DENY] = "deny", [CREEL_WHY_REACH] = "reach",
+	[CREEL_WHY_MODE] = "mode",	    [CREEL_WHY_PORT] = "port",	     [CREEL_WHY_RANGE] = "range",
+	[CREEL_WHY_ADDRESS] = "address",    [CREEL_WHY_SPECIAL] = "special", [CREEL_WHY_CELL] = "cell",
+};
+
+static const char *type_name(uint16_t type, char ret[16])
+{
+	static const struct {
+		uint16_t type;
+		const char *name;
+	} all[] = {
+		{CREEL_DNS_A, "A"},	  {CREEL_DNS_NS, "NS"},	    {CREEL_DNS_CNAME, "CNAME"},
+		{CREEL_DNS_SOA, "SOA"},	  {CREEL_DNS_PTR, "PTR"},   {CREEL_DNS_MX, "MX"},
+		{CREEL_DNS_TXT, "TXT"},	  {CREEL_DNS_AAAA, "AAAA"}, {CREEL_DNS_SRV, "SRV"},
+		{CREEL_DNS_SVCB, "SVCB"}, {CREEL_DNS_HTTPS, "HTTPS"}, {10, "NULL"}, {CREEL_DNS_ANY, "ANY"},
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(all); i++)
+		if (all[i].type == type)
+			return all[i].name;
+	(void)snprintf(ret, 16, "TYPE%u", type); /* RFC 3597, 5 */
+	return ret;
+}
+
+static const char *rcode_name(uint8_t rcode)
+{
+	static const char *const names[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"};
+
+	return rcode < ELEMENTSOF(names) ? names[rcode] : "OTHER";
+}
+
+/* Blank between; an IPv4 address as it is written. */
+static void addresses(const struct creel_dnsmsg *m, char *ret, size_t size)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	char one[INET6_ADDRSTRLEN];
+	size_t at = 0;
+
+	ret[0] = '\0';
+	for (size_t i = 0; i < m->n_addrs; i++) {
+		bool v4 = memcmp(m->addr[i], mapped, 12) == 0;
+		(void)inet_ntop(v4 ? AF_INET : AF_INET6, m->addr[i] + (v4 ? 12 : 0), one, sizeof(one));
+		int n = snprintf(ret + at, size - at, "%s%s", i ? " " : "", one);
+		if (n < 0 || (size_t)n >= size - at)
+			return;
+		at += (size_t)n;
+	}
+}
+
+static void told(struct eng_cell *c, const struct creel_dnsmsg *m)
+{
+	bool refused = m->type == CREEL_DNSMSG_REFUSE;
+	struct creel_event e = {.kind = refused ? CREEL_EV_DNS_REFUSE : CREEL_EV_DNS_QUERY, .cell = c->name};
+	char type[16], addrs[CREEL_DNSMSG_ADDRS * (INET6_ADDRSTRLEN + 1)];
+
+	creel_event_str(&e, "name", m->name);
+	creel_event_str(&e, "type", type_name(m->qtype, type));
+	creel_event_str(&e, "result", rcode_name(m->rcode));
+	if (refused) {
+		creel_event_str(&e, "why", m->why < ELEMENTSOF(whys) ? whys[m->why] : "other");
+		if (m->line)
+			creel_event_num(&e, "line", m->line);
+	} else {
+		addresses(m, addrs, sizeof(addrs));
+		creel_event_str(&e, "addresses", addrs);
+		creel_event_num(&e, "ttl", m->n_addrs ? m->ttl : 0);
+		creel_event_num(&e, "ms", m->ms);
+	}
+	budget_note(c, &e);
+}
+
+static void lost(struct eng_cell *c, const struct creel_dnsmsg *m)
+{
+	struct creel_event e = {.kind = CREEL_EV_RECORD_OVERRUN, .cell = c->name};
+
+	creel_event_str(&e, "of", "dns");
+	creel_event_num(&e, "count", m->count);
+	journal_note(&e);
+}
+
+static void send_to(struct eng_cell *c, const struct creel_dnsmsg *m)
+{
+	uint8_t buf[CREEL_DNSMSG];
+
+	creel_dnsmsg_encode(m, buf);
+	/* one that does not take it refuses the name without the approval's number */
+	if (c->dns_fd >= 0)
+		(void)!send(c->dns_fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void on_message(struct eng_cell *c, const struct creel_dnsmsg *m)
+{
+	switch (m->type) {
+	case CREEL_DNSMSG_QUERY:
+	case CREEL_DNSMSG_REFUSE:
+		told(c, m);
+		return;
+	case CREEL_DNSMSG_LOST:
+		lost(c, m);
+		return;
+	case CREEL_DNSMSG_ASK: {
+		struct creel_dnsmsg answer = {.type = CREEL_DNSMSG_APPROVAL, .id = m->id};
+		send_to(c, &answer);
+		return;
+	}
+	default:
+		creel_log_warn("cell %s: creel-dns sent message %u, which is not its to send", c->name, m->type);
+		dns_close(c);
+	}
+}
+
+static void readable(evutil_socket_t fd, short what, void *ctx)
+{
+	struct eng_cell *c = ctx;
+	uint8_t buf[CREEL_DNSMSG + 1];
+	struct creel_err err = {0};
+	struct creel_dnsmsg m;
+	ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	/* it ends when it sees its socket closed, and the monitor starts another */
+	if (n <= 0 || creel_dnsmsg_decode(buf, (size_t)n, &m, &err) < 0)
+		dns_close(c);
+	else
+		on_message(c, &m);
+}
+
+void dns_close(struct eng_cell *c)
+{
+	if (c->dns_read)
+		event_free(c->dns_read);
+	c->dns_read = NULL;
+	if (c->dns_fd >= 0)
+		close(c->dns_fd);
+	c->dns_fd = -1;
+}
+
+void dns_open(struct eng_cell *c, int fd)
+{
+	dns_close(c);
+	c->dns_fd = dup(fd);
+	c->dns_read = c->dns_fd < 0 ? NULL : event_new(eng.base, c->dns_fd, EV_READ | EV_PERSIST, readable, c);
+	if (!c->dns_read || event_add(c->dns_read, NULL) < 0) {
+		creel_log_warn("cell %s: no memory for what is resolved", c->name);
+		dns_close(c);
+	}
+}
