@@ -1,3 +1,4 @@
+#include "engine/approve.h"
 #include "engine/engine.h"
 #include "base/log.h"
 #include "wire/ctl.h"
@@ -21,7 +22,7 @@ enum { BODY_MAX = 1 << 20, HEAD_MAX = 16384, WAIT_S = 30, PATH_MAX_PARTS = 5 };
 static const char *const states[] = {"stopped", "starting", "ready", "stopping"};
 static const char *const service_states[] = {"waiting", "started", "ready", "exited", "given up"};
 
-static void answer(struct evhttp_request *req, int status, json_t *body)
+void api_answer(struct evhttp_request *req, int status, json_t *body)
 {
 	struct evbuffer *out = evhttp_request_get_output_buffer(req);
 	autofree char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -50,7 +51,7 @@ static void answer_err(struct evhttp_request *req, const struct creel_err *err)
 	json_t *msg = json_string(err->msg);
 	if (!msg)
 		msg = json_string("(not printable)");
-	answer(req, status, json_pack("{s:o,s:s}", "error", msg, "code", creel_code_name(err->code)));
+	api_answer(req, status, json_pack("{s:o,s:s}", "error", msg, "code", creel_code_name(err->code)));
 }
 
 static json_t *text(const char *s)
@@ -115,7 +116,7 @@ static void waiter_answer(struct eng_waiter *w)
 	evhttp_connection_set_closecb(evhttp_request_get_connection(req), NULL, NULL);
 	json_t *j = cell_json(w->cell);
 	waiter_free(w);
-	answer(req, 200, j);
+	api_answer(req, 200, j);
 }
 
 static void waiter_timeout(evutil_socket_t fd, short what, void *ctx)
@@ -208,7 +209,12 @@ static struct ucred peer(struct evhttp_request *req)
 	return who;
 }
 
-static json_t *body_read(struct evhttp_request *req, struct creel_err *err)
+uid_t api_peer_uid(struct evhttp_request *req)
+{
+	return peer(req).uid;
+}
+
+json_t *api_body(struct evhttp_request *req, struct creel_err *err)
 {
 	struct evbuffer *in = evhttp_request_get_input_buffer(req);
 	size_t n = evbuffer_get_length(in);
@@ -288,7 +294,7 @@ static int exec_begin(struct evhttp_request *req, struct eng_cell *c, struct cre
 	creel_buf_init(&spec, 32768);
 	if (!upgrades(req, "creel-exec"))
 		return creel_err_set(err, CREEL_E_INVALID, 0, "exec needs `Upgrade: creel-exec`");
-	json_t *j = body_read(req, err);
+	json_t *j = api_body(req, err);
 	int r = j ? exec_spec(j, &spec, err) : err->code;
 	if (r == 0 && c->fd < 0)
 		r = creel_err_set(err, CREEL_E_CLOSED, 0, "cell '%s' is not running", c->name);
@@ -341,7 +347,7 @@ static int forward_begin(struct evhttp_request *req, struct eng_cell *c, struct 
 
 	if (!upgrades(req, "creel-tcp"))
 		return creel_err_set(err, CREEL_E_INVALID, 0, "forward needs `Upgrade: creel-tcp`");
-	json_t *j = body_read(req, err);
+	json_t *j = api_body(req, err);
 	int r = j ? 0 : err->code;
 	if (r == 0 && (json_unpack(j, "{s:i!}", "port", &port) < 0 || port < 1 || port > 65535))
 		r = creel_err_set(err, CREEL_E_INVALID, 0, "forward: {\"port\": 1 to 65535}");
@@ -366,7 +372,7 @@ static int op_status(struct evhttp_request *req, struct eng_cell *c, struct cree
 	for (size_t i = 0; i < ENGINE_CELLS; i++)
 		if (eng.cells[i].name[0])
 			json_array_append_new(cells, cell_json(&eng.cells[i]));
-	answer(req, 200,
+	api_answer(req, 200,
 	       json_pack("{s:s,s:I,s:I,s:o}", "version", CREEL_VERSION, "seq",
 			 (json_int_t)eng.record.committed.seq, "signed_seq", (json_int_t)eng.signed_seq,
 			 "cells", cells));
@@ -385,7 +391,7 @@ static int op_cell(struct evhttp_request *req, struct eng_cell *c, struct creel_
 	if (wait)
 		wait_for(req, c);
 	else
-		answer(req, 200, cell_json(c));
+		api_answer(req, 200, cell_json(c));
 	return 0;
 }
 
@@ -394,7 +400,7 @@ static int op_start(struct evhttp_request *req, struct eng_cell *c, struct creel
 	int r = eng.quitting ? creel_err_set(err, CREEL_E_BUSY, 0, "creeld is ending")
 			     : cells_start(c, peer(req).uid, err);
 	if (r == 0)
-		answer(req, 202, cell_json(c));
+		api_answer(req, 202, cell_json(c));
 	return r;
 }
 
@@ -405,7 +411,7 @@ static int op_restart(struct evhttp_request *req, struct eng_cell *c, struct cre
 	c->again = true;
 	int r = c->state == ENG_STOPPING ? 0 : cells_stop(c, false, err);
 	if (r == 0)
-		answer(req, 202, cell_json(c));
+		api_answer(req, 202, cell_json(c));
 	return r;
 }
 
@@ -414,7 +420,7 @@ static int op_stop(struct evhttp_request *req, struct eng_cell *c, struct creel_
 	c->again = false;
 	int r = cells_stop(c, false, err);
 	if (r == 0)
-		answer(req, 202, cell_json(c));
+		api_answer(req, 202, cell_json(c));
 	return r;
 }
 
@@ -423,7 +429,7 @@ static int op_kill(struct evhttp_request *req, struct eng_cell *c, struct creel_
 	c->again = false;
 	int r = cells_stop(c, true, err);
 	if (r == 0)
-		answer(req, 202, cell_json(c));
+		api_answer(req, 202, cell_json(c));
 	return r;
 }
 
@@ -435,7 +441,7 @@ static int op_drop(struct evhttp_request *req, struct eng_cell *c, struct creel_
 		return creel_err_set(err, CREEL_E_OS, 0, "the monitor cannot be asked");
 	api_waiters_answer(c);
 	c->name[0] = '\0';
-	answer(req, 200, json_object());
+	api_answer(req, 200, json_object());
 	return 0;
 }
 
@@ -443,7 +449,7 @@ static int op_drop(struct evhttp_request *req, struct eng_cell *c, struct creel_
 static int op_secret(struct evhttp_request *req, struct eng_cell *none, struct creel_err *err)
 {
 	struct creel_event e = {.kind = CREEL_EV_SECRET_SET};
-	json_t *body = body_read(req, err);
+	json_t *body = api_body(req, err);
 	int r = body ? 0 : err->code;
 	bool staged = false;
 
@@ -463,7 +469,7 @@ static int op_secret(struct evhttp_request *req, struct eng_cell *none, struct c
 			staged = engine_ask_text(CREEL_MON_STAGE, cell, name) == 0;
 	json_decref(body);
 	if (r == 0)
-		answer(req, 200, json_pack("{s:b}", "staged", staged));
+		api_answer(req, 200, json_pack("{s:b}", "staged", staged));
 	return r;
 }
 
@@ -472,7 +478,7 @@ static int op_shutdown(struct evhttp_request *req, struct eng_cell *c, struct cr
 	if (cells_any_running())
 		return creel_err_set(err, CREEL_E_BUSY, 0, "cells run");
 	engine_quit();
-	answer(req, 202, json_object());
+	api_answer(req, 202, json_object());
 	return 0;
 }
 
@@ -507,6 +513,8 @@ static int route(struct evhttp_request *req, struct creel_err *err)
 	if (!path || strncmp(path, prefix, sizeof(prefix) - 1) != 0)
 		return creel_err_set(err, CREEL_E_NOTFOUND, 0, "no such path; the API is below /v1");
 	const char *rest = path + sizeof(prefix) - 1;
+	if (strncmp(rest, "/approvals", 10) == 0 && (rest[10] == '\0' || rest[10] == '/'))
+		return approve_api(req, rest + 10, err);
 	if (strncmp(path, cells, sizeof(cells) - 1) == 0) {
 		char name[CREEL_PLAN_NAME] = "";
 		rest = path + sizeof(cells) - 1;

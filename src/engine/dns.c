@@ -1,3 +1,4 @@
+#include "engine/approve.h"
 #include "engine/engine.h"
 #include "base/log.h"
 #include "policy/egress.h"
@@ -13,6 +14,7 @@
  * What a cell's creel-dns tells: each query and each refusal becomes an event, and a name that waits
  * for a human's word becomes an approval.
  */
+enum { ASK_MS = 24 * 3600 * 1000 };
 static const char *const whys[] = {
 	[CREEL_WHY_ENTRY_ALLOW] = "allow",  [CREEL_WHY_ENTRY_DENY] = "deny", [CREEL_WHY_REACH] = "reach",
 	[CREEL_WHY_MODE] = "mode",	    [CREEL_WHY_PORT] = "port",	     [CREEL_WHY_RANGE] = "range",
@@ -104,6 +106,66 @@ static void send_to(struct eng_cell *c, const struct creel_dnsmsg *m)
 		(void)!send(c->dns_fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+static void granted(struct eng_cell *c, const char *name, int64_t until_ms)
+{
+	struct creel_dnsmsg m = {.type = CREEL_DNSMSG_GRANT, .ttl = UINT32_MAX};
+	int64_t left_s = until_ms == CREEL_APPROVAL_EVER ? UINT32_MAX : (until_ms - approve_now_ms()) / 1000;
+
+	m.ttl = (uint32_t)MIN(MAX(left_s, 0), (int64_t)UINT32_MAX);
+	(void)snprintf(m.name, sizeof(m.name), "%s", name);
+	send_to(c, &m);
+}
+
+/* A name that nobody has said anything about. A, AAAA, HTTPS and what is tried again are one question. */
+static void asked(struct eng_cell *c, const struct creel_dnsmsg *m)
+{
+	struct creel_dnsmsg answer = {.type = CREEL_DNSMSG_APPROVAL, .id = m->id};
+	struct creel_err err = {0};
+	struct approve_hash h;
+	uint8_t key[32];
+
+	approve_hash_begin(&h);
+	approve_hash_add(&h, m->name, strlen(m->name));
+	approve_hash_end(&h, key);
+	const struct creel_approval_ask ask = {
+		.kind = CREEL_APPROVAL_EGRESS,
+		.cell = c->name,
+		.subject = m->name,
+		.key = key,
+		.wide = key,
+		.detail = json_object(),
+		.ttl_ms = ASK_MS,
+	};
+	const struct creel_approval *p = approve_ask(&ask, &err);
+	if (p)
+		answer.count = p->id;
+	else if (err.code != CREEL_E_TOOBIG)
+		creel_log_error(&err);
+	send_to(c, &answer);
+	if (p && p->state == CREEL_APPROVAL_GRANTED)
+		granted(c, m->name, p->until_ms);
+}
+
+static void changed(const struct creel_approval *p)
+{
+	struct eng_cell *c = cells_find(p->cell);
+
+	if (!c || p->state == CREEL_APPROVAL_PENDING)
+		return;
+	granted(c, p->subject, p->state == CREEL_APPROVAL_GRANTED ? p->until_ms : 0);
+}
+
+/* A creel-dns begins with what was granted before. */
+static void replay(struct eng_cell *c)
+{
+	const struct creel_approvals *all = approve_all();
+
+	for (size_t i = 0; i < all->n; i++)
+		if (all->v[i].kind == CREEL_APPROVAL_EGRESS && all->v[i].state == CREEL_APPROVAL_GRANTED &&
+		    strcmp(all->v[i].cell, c->name) == 0)
+			granted(c, all->v[i].subject, all->v[i].until_ms);
+}
+
 static void on_message(struct eng_cell *c, const struct creel_dnsmsg *m)
 {
 	switch (m->type) {
@@ -114,11 +176,9 @@ static void on_message(struct eng_cell *c, const struct creel_dnsmsg *m)
 	case CREEL_DNSMSG_LOST:
 		lost(c, m);
 		return;
-	case CREEL_DNSMSG_ASK: {
-		struct creel_dnsmsg answer = {.type = CREEL_DNSMSG_APPROVAL, .id = m->id};
-		send_to(c, &answer);
+	case CREEL_DNSMSG_ASK:
+		asked(c, m);
 		return;
-	}
 	default:
 		creel_log_warn("cell %s: creel-dns sent message %u, which is not its to send", c->name, m->type);
 		dns_close(c);
@@ -160,5 +220,8 @@ void dns_open(struct eng_cell *c, int fd)
 	if (!c->dns_read || event_add(c->dns_read, NULL) < 0) {
 		creel_log_warn("cell %s: no memory for what is resolved", c->name);
 		dns_close(c);
+		return;
 	}
+	approve_on(CREEL_APPROVAL_EGRESS, changed);
+	replay(c);
 }

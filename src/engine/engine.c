@@ -1,3 +1,4 @@
+#include "engine/approve.h"
 #include "engine/engine.h"
 #include "base/log.h"
 #include "linux/fdpass.h"
@@ -112,6 +113,8 @@ static int start(struct creel_err *err)
 		return creel_err_nomem(err);
 	int r = journal_open(FD_RECORD, err);
 	if (r < 0)
+		return r;
+	if ((r = approve_open(FD_RECORD, err)) < 0)
 		return r;
 	creel_event_str(&e, "version", CREEL_VERSION);
 	creel_event_str(&e, "isolation", "full");

@@ -5,6 +5,7 @@
 #include "wire/monmsg.h"
 #include <event2/event.h>
 #include <event2/http.h>
+#include <jansson.h>
 #include <sys/types.h>
 
 /*
@@ -138,4 +139,10 @@ void ports_close(struct eng_cell *c);
 
 /* api.c */
 int api_open(int listener, struct creel_err *err);
+/** @param body  stolen; NULL: out of memory */
+void api_answer(struct evhttp_request *req, int status, json_t *body);
+/** The request's JSON; {} without one. @return NULL: @p err says why */
+json_t *api_body(struct evhttp_request *req, struct creel_err *err);
+/** Who asks, by SO_PEERCRED. */
+uid_t api_peer_uid(struct evhttp_request *req);
 void api_waiters_answer(struct eng_cell *c);

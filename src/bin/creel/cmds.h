@@ -2,6 +2,9 @@
 #include "cli.h"
 
 /* One line a verb: int cmd_NAME(struct creel_cli *, int, char **, struct creel_err *); */
+int cmd_approvals(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_approve(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_deny(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_build(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_cp(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_verify(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);

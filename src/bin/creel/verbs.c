@@ -117,6 +117,34 @@ const struct creel_verb creel_verbs[] = {
 		.run = cmd_schema,
 	},
 	{
+		.name = "approvals",
+		.args = "[--all]",
+		.summary = "show what cells wait for: who asks, exactly what, and until when",
+		.help = "  --all  those that were answered or have expired too\n\n"
+			"what a cell says is escaped, and shown whole\n\n"
+			"examples:\n  creel approvals\n  creel --json approvals | jq -r '.id, .subject'\n",
+		.run = cmd_approvals,
+	},
+	{
+		.name = "approve",
+		.args = "ID [--for TIME [--same-verb]]",
+		.summary = "say yes: to one action once, or to a name until it is taken back",
+		.help = "  --for TIME    for so long: 10m, 2h, 1d\n"
+			"  --same-verb   to the same verb with the same people, calendar or document, whatever\n"
+			"                else the arguments say; needs --for\n\n"
+			"exactly what was shown is allowed: a changed argument is another question\n\n"
+			"examples:\n  creel approve 12\n  creel approve 12 --for 10m\n",
+		.run = cmd_approve,
+	},
+	{
+		.name = "deny",
+		.args = "ID [--reason TEXT]",
+		.summary = "say no; or take back a yes that still stands",
+		.help = "  --reason TEXT  is told to the agent\n\nthe same question is answered so for ten minutes\n\n"
+			"example:\n  creel deny 12 --reason 'not to people outside the team'\n",
+		.run = cmd_deny,
+	},
+	{
 		.name = "policy",
 		.args = "test [-f FILE] CELL NAME[:PORT]|ADDR:PORT[/udp]|--command STRING",
 		.summary = "say what a cell's policy answers, and which line of the file decides",
