@@ -378,6 +378,8 @@ static const struct key url_keys[] = {
 	{"mode", K_MODE, OFF(creel_url_cfg, mode), "Permissions.", .def = "0644"},
 	{"unpack", K_BOOL, OFF(creel_url_cfg, unpack), "It is a tar archive: unpack it there.",
 	 .def = "false"},
+	{"redirects", K_LIST, OFF(creel_url_cfg, redirects),
+	 "Hosts that the address may lead to, besides its own.", .item = K_DOMAIN},
 	END,
 };
 static const struct key user_keys[] = {
@@ -392,6 +394,7 @@ static const struct key file_keys[] = {
 	{"content", K_TEXT, OFF(creel_file_cfg, content), "What it holds."},
 	{"source", K_ANYPATH, OFF(creel_file_cfg, source),
 	 "Its content's file, beneath the recipe's folder."},
+	{"sha256", K_SHA256, OFF(creel_file_cfg, sha256), "What the source must be."},
 	{"link", K_ANYPATH, OFF(creel_file_cfg, link), "Make it a symbolic link to this."},
 	{"owner", K_NAME, OFF(creel_file_cfg, owner), "Whose it is.", .def = "root"},
 	{"mode", K_MODE, OFF(creel_file_cfg, mode), "Permissions.", .def = "0644"},
@@ -434,7 +437,10 @@ const struct key creel_recipe_keys[] = {
 	{"npm", K_LIST, OFF(creel_recipe, npm), "npm packages, under /opt/npm.", .item = K_NPM},
 	{"npm_scripts", K_LIST, OFF(creel_recipe, npm_scripts),
 	 "npm packages whose lifecycle scripts may run.", .item = K_NPM},
-	{"go", K_LIST, OFF(creel_recipe, go), "Go modules.", .item = K_GO},
+	{"go", K_LIST, OFF(creel_recipe, go),
+	 "Go programs, built by your Go without cgo, in /usr/local/bin: a program's path, or a module "
+	 "whose programs are in its cmd/.",
+	 .item = K_GO},
 	{"url", K_DICT, OFF(creel_recipe, url), "Downloads, by the path they get.",
 	 .item = K_PATH, .sub = url_keys, .size = sizeof(struct creel_url_cfg)},
 	{"users", K_DICT, OFF(creel_recipe, users), "Users.", .item = K_NAME, .sub = user_keys,

@@ -168,7 +168,9 @@ int creel_recipe_load(const void *data, size_t len, const char *name, int dirfd,
 	creel_diags_sort(diags);
 	if (r < 0)
 		return r;
-	if (!(c.file = creel_arena_strndup(arena, name, strlen(name))))
+	c.text = creel_arena_strndup(arena, data, len);
+	c.text_len = len;
+	if (!c.text || !(c.file = creel_arena_strndup(arena, name, strlen(name))))
 		return creel_err_nomem(err);
 	crypto_generichash(c.hash, sizeof(c.hash), data, len, NULL, 0);
 	*ret_recipe = c;

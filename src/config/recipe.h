@@ -19,6 +19,7 @@ struct creel_url_cfg {
 	struct creel_str sha256; /* 64 lower-case hex digits */
 	struct creel_num mode;
 	struct creel_num unpack; /* boolean: a tar archive, unpacked into the folder NAME */
+	struct creel_strs redirects; /* further hosts that it may lead to */
 };
 
 struct creel_user_cfg {
@@ -34,6 +35,7 @@ struct creel_file_cfg {
 	struct creel_str name;	  /* where it goes, absolute */
 	struct creel_str content; /* the octets themselves */
 	struct creel_str source;  /* a path beneath the recipe's folder */
+	struct creel_str sha256;  /* what the source must be; NULL: whatever it is */
 	struct creel_str link;	  /* make a symbolic link to this */
 	struct creel_str owner;	  /* a user of the recipe or root */
 	struct creel_num mode;	  /* 0644 by default */
@@ -96,6 +98,8 @@ struct creel_recipe {
 		struct creel_pos pos;
 	} settings;
 	uint8_t hash[32]; /* BLAKE2b-256 of the file's octets */
+	const char *text; /* the file's octets */
+	size_t text_len;
 	void *arena;
 };
 

@@ -1,32 +1,25 @@
 #include "image/image.h"
+#include "image/aptsources.h"
+#include "image/bom.h"
+#include "image/build.h"
 #include "image/builtin.h"
-#include "image/install.h"
+#include "image/lock.h"
+#include "image/store.h"
 #include "image/tree.h"
-#include "wire/cpio.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <limits.h>
-#include <signal.h>
+#include <linux/openat2.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/syscall.h>
 
-static const char format_version[] = "creel-image-2";
-
-/* In the order in which they are loaded; what the kernel has built in is passed over. */
-static const char *const modules[] = {
-	"drivers/virtio/virtio_ring", "drivers/virtio/virtio",	  "drivers/virtio/virtio_mmio",
-	"drivers/block/virtio_blk",   "net/core/failover",	  "drivers/net/net_failover",
-	"drivers/net/virtio_net",     "drivers/char/virtio_console", "fs/fuse/fuse",
-	"fs/fuse/virtiofs",	      "fs/overlayfs/overlay",	  "lib/libcrc32c",
-	"fs/erofs/erofs",	      "fs/mbcache",		  "fs/jbd2/jbd2",
-	"fs/ext4/ext4",
-};
+static const char format_version[] = "creel-image-3";
+enum { SOURCE_MAX = 32 << 20 };
 
 int creel_image_builtin(const char *name, struct creel_recipe *ret, struct creel_err *err)
 {
@@ -43,29 +36,35 @@ int creel_image_builtin(const char *name, struct creel_recipe *ret, struct creel
 	return creel_err_set(err, CREEL_E_NOTFOUND, 0, "no built-in recipe '%s'", name);
 }
 
-static int hash_file(crypto_generichash_state *h, const char *path, struct creel_err *err)
+/* The builder's sources of the recipe's suite, as lines: /etc/apt, or the file that CREEL_APT_SOURCES
+ * names (a host that is no Debian has none of its own). */
+static int sources_take(const struct creel_recipe *recipe, struct creel_buf *out, struct creel_err *err)
 {
-	autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint8_t buf[65536];
-	ssize_t n;
+	static const char *const patterns[] = {"/etc/apt/sources.list", "/etc/apt/sources.list.d/*.list",
+					       "/etc/apt/sources.list.d/*.sources"};
+	const char *own = getenv("CREEL_APT_SOURCES");
+	glob_t g = {0};
+	int found = 0, r = 0;
 
-	if (fd < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
-	while ((n = read(fd, buf, sizeof(buf))) > 0)
-		crypto_generichash_update(h, buf, (unsigned long long)n);
-	return n < 0 ? creel_err_set(err, CREEL_E_OS, errno, "read %s", path) : 0;
-}
-
-static int hash_source(crypto_generichash_state *h, int dirfd, const char *name, struct creel_err *err)
-{
-	char path[64];
-
-	/* beneath the recipe's folder; what is installed is opened the same way, without links */
-	autofd int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return creel_err_set(err, CREEL_E_CONFIG, errno, "source %s", name);
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return hash_file(h, path, err);
+	for (size_t i = 0; i < (own ? 1 : ELEMENTSOF(patterns)); i++)
+		(void)glob(own ? own : patterns[i], i > 0 ? GLOB_APPEND : 0, NULL, &g);
+	for (size_t i = 0; r >= 0 && i < g.gl_pathc; i++) {
+		struct creel_buf autoclean(creel_buf_fini) text;
+		const char *path = g.gl_pathv[i], *dot = strrchr(path, '.');
+		creel_buf_init(&text, 1 << 20);
+		r = creel_tree_read(path, &text, err);
+		if (r == 0)
+			r = creel_aptsources_pick(creel_buf_str(&text), dot && strcmp(dot, ".sources") == 0,
+						  recipe->debian.suite.s, recipe->debian.snapshot.s, out, err);
+		found += r > 0 ? r : 0;
+	}
+	globfree(&g);
+	if (r >= 0 && found == 0)
+		return creel_err_set(err, CREEL_E_NOTFOUND, 0,
+				     "no apt source of this machine has the suite %s; write one to a file and set "
+				     "CREEL_APT_SOURCES to its path",
+				     recipe->debian.suite.s);
+	return r < 0 ? r : 0;
 }
 
 static void hash_word(crypto_generichash_state *h, const char *s)
@@ -73,401 +72,254 @@ static void hash_word(crypto_generichash_state *h, const char *s)
 	crypto_generichash_update(h, (const unsigned char *)s, strlen(s) + 1);
 }
 
-static bool sources_glob(glob_t *g)
+/* A file of the recipe's folder, beneath it and without links; @p to: keep a copy there for the steps */
+static int source_take(const struct creel_image_spec *spec, size_t at, crypto_generichash_state *h,
+		       const struct build *to, struct creel_err *err)
 {
-	*g = (glob_t){0};
-	(void)glob("/etc/apt/sources.list", 0, NULL, g);
-	(void)glob("/etc/apt/sources.list.d/*.list", GLOB_APPEND, NULL, g);
-	(void)glob("/etc/apt/sources.list.d/*.sources", GLOB_APPEND, NULL, g);
-	return g->gl_pathc > 0;
+	const struct creel_file_cfg *f = &spec->recipe->files.v[at];
+	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+	struct creel_buf autoclean(creel_buf_fini) data;
+	uint8_t buf[65536], sum[32];
+	char hex[65], name[40];
+	ssize_t n = 0;
+
+	creel_buf_init(&data, SOURCE_MAX);
+	autofd int fd = (int)syscall(SYS_openat2, spec->dirfd, f->source.s, &how, sizeof(how));
+	if (fd < 0)
+		return creel_err_set(err, CREEL_E_CONFIG, errno, "%s line %u: source %s", spec->recipe->file,
+				     f->source.pos.line, f->source.s);
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		if (creel_buf_add(&data, buf, (size_t)n, err) < 0)
+			return creel_err_add(err, "source %s", f->source.s);
+	if (n < 0)
+		return creel_err_set(err, CREEL_E_CONFIG, errno, "source %s", f->source.s);
+	crypto_hash_sha256(sum, data.data, data.len);
+	sodium_bin2hex(hex, sizeof(hex), sum, sizeof(sum));
+	if (f->sha256.s && strcmp(hex, f->sha256.s) != 0)
+		return creel_err_set(err, CREEL_E_CONFIG, 0, "%s line %u: %s has the SHA-256 %s",
+				     spec->recipe->file, f->sha256.pos.line, f->source.s, hex);
+	hash_word(h, hex);
+	(void)snprintf(name, sizeof(name), "files/%zu", at);
+	return to ? build_give(to, name, data.data, data.len, err) : 0;
 }
 
-static int id_make(const struct creel_image_spec *spec, const struct creel_image_env *env,
-		   const glob_t *sources, char ret[65], struct creel_err *err)
+static int sources_hash(const struct creel_image_spec *spec, const struct build *to, uint8_t ret[32],
+			struct creel_err *err)
 {
 	crypto_generichash_state h;
-	uint8_t sum[32];
-	int r;
+	int r = 0;
 
-	if (sodium_init() < 0)
-		return creel_err_set(err, CREEL_E_UNSUPP, 0, "libsodium does not start");
-	crypto_generichash_init(&h, NULL, 0, sizeof(sum));
-	hash_word(&h, format_version);
-	hash_word(&h, spec->name);
-	crypto_generichash_update(&h, spec->recipe->hash, sizeof(spec->recipe->hash));
-	for (size_t i = 0; i < spec->recipe->files.n; i++)
-		if (spec->recipe->files.v[i].source.s &&
-		    (r = hash_source(&h, spec->dirfd, spec->recipe->files.v[i].source.s, err)) < 0)
-			return r;
-	for (size_t i = 0; i < ELEMENTSOF(modules); i++)
-		hash_word(&h, modules[i]);
-	for (size_t i = 0; i < sources->gl_pathc; i++)
-		if ((r = hash_file(&h, sources->gl_pathv[i], err)) < 0)
-			return r;
-	if ((r = hash_file(&h, env->init_path, err)) < 0)
-		return r;
-	crypto_generichash_final(&h, sum, sizeof(sum));
-	sodium_bin2hex(ret, 65, sum, sizeof(sum));
-	return 0;
-}
-
-struct build {
-	const struct creel_image_spec *spec;
-	const struct creel_image_env *env;
-	glob_t sources;
-	char tmp[400]; /* the work folder, below the cache */
-	int step, steps;
-	struct creel_buf *tail;
-};
-
-static void step(struct build *b, const char *what)
-{
-	if (b->env->progress)
-		b->env->progress(b->env->ctx, ++b->step, b->steps, what);
-}
-
-/* The last lines of a tool's output, for the error message's reader. */
-static void tail_take(struct build *b, const char *log)
-{
-	struct creel_err err = {0};
-	autofd int fd = open(log, O_RDONLY | O_CLOEXEC);
-	off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-	char buf[2048];
-
-	if (!b->tail || size <= 0)
-		return;
-	ssize_t n = pread(fd, buf, sizeof(buf), size > (off_t)sizeof(buf) ? size - (off_t)sizeof(buf) : 0);
-	if (n > 0)
-		(void)creel_buf_add(b->tail, buf, (size_t)n, &err);
-}
-
-/*
- * Run a tool with no home, an environment of three words, its output in a log, dying with us.
- */
-static int run(struct build *b, const char *const argv[], struct creel_err *err)
-{
-	char log[512];
-	pid_t pid;
-	int ws = 0;
-
-	(void)snprintf(log, sizeof(log), "%s/log", b->tmp);
-	autofd int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "open %s", log);
-	pid = fork();
-	if (pid == 0) {
-		static const char cas[] = "/etc/ssl/certs/ca-certificates.crt";
-		static const char cafile[] = "npm_config_cafile=/etc/ssl/certs/ca-certificates.crt";
-		char home[440], npm[560];
-		const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
-					   "SOURCE_DATE_EPOCH=1", home, npm,
-					   /* the machine's own trust, as apt has it: Node brings another */
-					   access(cas, R_OK) == 0 ? cafile : NULL, NULL};
-		int null = open("/dev/null", O_RDONLY);
-		(void)snprintf(home, sizeof(home), "HOME=%s/home", b->tmp);
-		(void)snprintf(npm, sizeof(npm), "npm_config_cache=%s/npm", b->env->cache);
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(null, 0);
-		dup2(fd, 1);
-		dup2(fd, 2);
-		close_range(3, ~0U, 0);
-		if (chdir(b->tmp) == 0)
-			execvpe(argv[0], (char **)argv, (char **)env);
-		dprintf(2, "%s: %s\n", argv[0], strerror(errno));
-		_exit(127);
-	}
-	if (pid < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "start %s", argv[0]);
-	while (waitpid(pid, &ws, 0) < 0)
-		if (errno != EINTR)
-			return creel_err_set(err, CREEL_E_OS, errno, "wait for %s", argv[0]);
-	if (WIFEXITED(ws) && WEXITSTATUS(ws) == 0)
-		return 0;
-	tail_take(b, log);
-	return creel_err_set(err, CREEL_E_CHILD, 0, "%s failed with status %d", argv[0],
-			     WIFEXITED(ws) ? WEXITSTATUS(ws) : 128 + WTERMSIG(ws));
-}
-
-static int mmdebstrap(struct build *b, const char *variant, const char *include, const char *hook,
-		      const char *dir, struct creel_err *err)
-{
-	const char *argv[64];
-	size_t n = 0;
-
-	argv[n++] = "mmdebstrap";
-	argv[n++] = "--mode=root";
-	argv[n++] = variant;
-	argv[n++] = include;
-	argv[n++] = "--dpkgopt=path-exclude=/usr/share/man/*";
-	argv[n++] = "--dpkgopt=path-exclude=/usr/share/doc/*";
-	argv[n++] = "--dpkgopt=path-include=/usr/share/doc/*/copyright";
-	argv[n++] = "--dpkgopt=path-exclude=/usr/share/locale/*";
-	if (hook)
-		argv[n++] = hook;
-	argv[n++] = b->spec->recipe->debian.suite.s;
-	argv[n++] = dir;
-	for (size_t i = 0; i < b->sources.gl_pathc && n + 1 < ELEMENTSOF(argv); i++)
-		argv[n++] = b->sources.gl_pathv[i];
-	argv[n] = NULL;
-	return run(b, argv, err);
-}
-
-static int tree_debian(struct build *b, struct creel_err *err)
-{
-	/* what differs from one build to the next, and what a cell has no use for */
-	static const char hook[] =
-		"--customize-hook=rm -rf \"$1\"/var/log/* \"$1\"/var/cache/apt/* "
-		"\"$1\"/var/cache/ldconfig \"$1\"/var/lib/apt/lists/* \"$1\"/etc/machine-id "
-		"\"$1\"/var/lib/dbus/machine-id \"$1\"/etc/resolv.conf \"$1\"/etc/hostname "
-		"\"$1\"/etc/apt/sources.list.d/* \"$1\"/dev/* \"$1\"/run/* \"$1\"/tmp/*; "
-		"mkdir -p \"$1\"/persist \"$1\"/run/secrets \"$1\"/var/log; : > \"$1\"/etc/machine-id";
-	const struct creel_strs *packages = &b->spec->recipe->debian.packages;
-	struct creel_buf autoclean(creel_buf_fini) include;
-	int r;
-
-	creel_buf_init(&include, 65536);
-	/* e2fsprogs: creel-init makes, checks and grows volumes with it */
-	r = creel_buf_adds(&include, "--include=e2fsprogs", err);
-	for (size_t i = 0; r == 0 && i < packages->n; i++)
-		r = creel_buf_addf(&include, err, ",%s", packages->v[i].s);
-	return r < 0 ? r : mmdebstrap(b, "--variant=minbase", creel_buf_str(&include), hook, "root", err);
-}
-
-/* No lifecycle script runs: what a package wants to do at its installation, it does not do. */
-static int tree_npm(struct build *b, struct creel_err *err)
-{
-	const struct creel_strs *npm = &b->spec->recipe->npm;
-	const char *argv[96] = {"npm",	       "install",   "--prefix",	   "root/opt/npm", "--ignore-scripts",
-				"--omit=dev",  "--no-audit", "--no-fund",  "--no-update-notifier",
-				"--no-save",   "--loglevel=error"};
-	char path[480];
-	size_t n = 11;
-
-	if (b->spec->recipe->npm_scripts.n > 0)
-		return creel_err_set(err, CREEL_E_UNSUPP, 0, "npm_scripts: lifecycle scripts are not run yet");
-	for (size_t i = 0; i < npm->n; i++) {
-		if (n + 2 > ELEMENTSOF(argv))
-			return creel_err_set(err, CREEL_E_TOOBIG, 0, "over 80 npm packages");
-		argv[n++] = npm->v[i].s;
-	}
-	argv[n] = NULL;
-	(void)snprintf(path, sizeof(path), "%s/home", b->tmp);
-	int r = creel_tree_mkdirs(path, err);
-	(void)snprintf(path, sizeof(path), "%s/root/opt/npm", b->tmp);
-	if (r == 0)
-		r = creel_tree_mkdirs(path, err);
-	return r < 0 ? r : run(b, argv, err);
-}
-
-static int tree_install(struct build *b, struct creel_err *err)
-{
-	const struct creel_recipe *recipe = b->spec->recipe;
-	char path[480];
-	int r;
-
-	(void)snprintf(path, sizeof(path), "%s/root", b->tmp);
-	autofd int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
-	r = creel_install_users(root, recipe, err);
-	if (r == 0)
-		r = creel_install_npm_links(root, recipe, err);
-	if (r == 0 && strcmp(b->spec->name, "openclaw") == 0)
-		r = creel_install_openclaw(root, err);
-	return r < 0 ? r : creel_install_files(root, b->spec->dirfd, recipe, err);
-}
-
-static int root_make(struct build *b, struct creel_err *err)
-{
-	const struct creel_recipe *recipe = b->spec->recipe;
-	int r;
-
-	if (recipe->go.n > 0 || recipe->url.n > 0)
-		return creel_err_set(err, CREEL_E_UNSUPP, 0, "recipe: `go` and `url` are not built yet");
-	step(b, "Debian packages");
-	r = tree_debian(b, err);
-	if (r == 0 && recipe->npm.n > 0) {
-		step(b, "npm packages");
-		r = tree_npm(b, err);
-	}
-	if (r == 0)
-		r = tree_install(b, err);
-	if (r < 0)
-		return r;
-	step(b, "the root file system");
-	return run(b, (const char *const[]){"mkfs.erofs", "-T0", "-U",
-					    "c4ee1000-0000-4000-8000-000000000001", "root.erofs", "root",
-					    NULL},
-		   err);
-}
-
-static int initramfs_make(struct build *b, const char *kernel_dir, struct creel_err *err)
-{
-	struct creel_buf autoclean(creel_buf_fini) out, autoclean(creel_buf_fini) list,
-		autoclean(creel_buf_fini) file;
-	struct creel_cpio c;
-	char path[PATH_MAX], name[128];
-	int r;
-
-	creel_buf_init(&out, 64 << 20);
-	creel_buf_init(&list, 8192);
-	creel_buf_init(&file, 16 << 20);
-	creel_cpio_begin(&c, &out);
-	static const char *const dirs[] = {"creel", "dev", "lib", "proc", "sys"};
-	r = 0;
-	for (size_t i = 0; r == 0 && i < ELEMENTSOF(dirs); i++)
-		r = creel_cpio_add(&c, dirs[i], S_IFDIR | 0755, NULL, 0, err);
-	/* the kernel opens it before /init runs */
-	if (r == 0)
-		r = creel_cpio_add_chrdev(&c, "dev/console", 0600, 5, 1, err);
-	if (r == 0)
-		r = creel_tree_read(b->env->init_path, &file, err);
-	if (r == 0)
-		r = creel_cpio_add(&c, "init", S_IFREG | 0755, file.data, file.len, err);
-	for (size_t i = 0; r == 0 && i < ELEMENTSOF(modules); i++) {
-		(void)snprintf(path, sizeof(path), "%s/kernel/%s.ko", kernel_dir, modules[i]);
-		if (access(path, F_OK) < 0)
-			continue;
-		(void)snprintf(name, sizeof(name), "lib/%s.ko", strrchr(modules[i], '/') + 1);
-		creel_buf_clear(&file);
-		if ((r = creel_tree_read(path, &file, err)) == 0 &&
-		    (r = creel_cpio_add(&c, name, S_IFREG | 0644, file.data, file.len, err)) == 0)
-			r = creel_buf_addf(&list, err, "/%s\n", name);
-	}
-	if (r == 0)
-		r = creel_cpio_add(&c, "creel/modules", S_IFREG | 0644, list.data, list.len, err);
-	if (r == 0)
-		r = creel_cpio_end(&c, err);
-	if (r < 0)
-		return creel_err_add(err, "initramfs");
-	(void)snprintf(path, sizeof(path), "%s/initramfs.cpio", b->tmp);
-	return creel_tree_write(path, out.data, out.len, err);
-}
-
-static int kernel_make(struct build *b, struct creel_err *err)
-{
-	char pattern[PATH_MAX], to[PATH_MAX];
-	int r = mmdebstrap(b, "--variant=extract", "--include=linux-image-cloud-amd64", NULL, "kroot",
-			   err);
-
-	if (r < 0)
-		return r;
-	glob_t kernel = {0}, mods = {0};
-	(void)snprintf(pattern, sizeof(pattern), "%s/kroot/boot/vmlinuz-*", b->tmp);
-	int a = glob(pattern, 0, NULL, &kernel);
-	(void)snprintf(pattern, sizeof(pattern), "%s/kroot/lib/modules/*", b->tmp);
-	int m = glob(pattern, 0, NULL, &mods);
-	(void)snprintf(to, sizeof(to), "%s/vmlinuz", b->tmp);
-	if (a != 0 || m != 0)
-		r = creel_err_set(err, CREEL_E_NOTFOUND, 0, "the kernel's package holds no kernel");
-	else if (rename(kernel.gl_pathv[0], to) < 0)
-		r = creel_err_set(err, CREEL_E_OS, errno, "move the kernel");
-	else
-		r = initramfs_make(b, mods.gl_pathv[0], err);
-	globfree(&kernel);
-	globfree(&mods);
+	crypto_generichash_init(&h, NULL, 0, 32);
+	for (size_t i = 0; r == 0 && i < spec->recipe->files.n; i++)
+		if (spec->recipe->files.v[i].source.s)
+			r = source_take(spec, i, &h, to, err);
+	crypto_generichash_final(&h, ret, 32);
 	return r;
 }
 
-/* Move the three files and the manifest into a folder of their own and give it its name. */
-static int publish(struct build *b, const char *id, const char *dir, struct creel_err *err)
+/* What goes in, but for what is resolved: @p rest is that (an id), or where it is resolved (a key). */
+static int hash_make(const struct creel_image_spec *spec, const struct creel_image_env *env,
+		     const uint8_t files[32], const char *rest, char ret[65], struct creel_err *err)
 {
-	static const char *const files[] = {"root.erofs", "vmlinuz", "initramfs.cpio"};
-	struct creel_buf autoclean(creel_buf_fini) json;
-	char from[PATH_MAX], to[PATH_MAX], out[PATH_MAX];
-	int r;
+	struct creel_buf autoclean(creel_buf_fini) init;
+	crypto_generichash_state h;
+	uint8_t sum[32];
 
-	(void)snprintf(out, sizeof(out), "%s/out", b->tmp);
-	if (mkdir(out, 0755) < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "make %s", out);
-	for (size_t i = 0; i < ELEMENTSOF(files); i++) {
-		(void)snprintf(from, sizeof(from), "%s/%s", b->tmp, files[i]);
-		(void)snprintf(to, sizeof(to), "%s/out/%s", b->tmp, files[i]);
-		if (chmod(from, 0444) < 0 || rename(from, to) < 0)
-			return creel_err_set(err, CREEL_E_OS, errno, "move %s", files[i]);
-	}
-	creel_buf_init(&json, 65536);
-	r = creel_buf_addf(&json, err, "{\"id\":\"%s\",\"recipe\":\"%s\",\"suite\":\"%s\",\"packages\":[",
-			   id, b->spec->name, b->spec->recipe->debian.suite.s);
-	for (size_t i = 0; r == 0 && i < b->spec->recipe->debian.packages.n; i++)
-		r = creel_buf_addf(&json, err, "%s\"%s\"", i ? "," : "",
-				   b->spec->recipe->debian.packages.v[i].s);
-	if (r == 0)
-		r = creel_buf_adds(&json, "],\"npm\":[", err);
-	for (size_t i = 0; r == 0 && i < b->spec->recipe->npm.n; i++)
-		r = creel_buf_addf(&json, err, "%s\"%s\"", i ? "," : "", b->spec->recipe->npm.v[i].s);
-	if (r == 0)
-		r = creel_buf_adds(&json, "]}\n", err);
-	(void)snprintf(to, sizeof(to), "%s/out/manifest.json", b->tmp);
-	if (r == 0)
-		r = creel_tree_write(to, json.data, json.len, err);
-	if (r < 0)
-		return r;
-	sync(); /* the name must not survive a power cut that the content did not */
-	if (rename(out, dir) < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "publish the image");
-	return 0;
+	creel_buf_init(&init, 16 << 20);
+	int r = creel_tree_read(env->init_path, &init, err);
+	crypto_generichash_init(&h, NULL, 0, sizeof(sum));
+	hash_word(&h, format_version);
+	/* a file's name is not what it holds; a built-in's may bring more than its recipe says */
+	hash_word(&h, creel_recipe_is_path(spec->name) ? "" : spec->name);
+	crypto_generichash_update(&h, spec->recipe->hash, sizeof(spec->recipe->hash));
+	crypto_generichash_update(&h, files, 32);
+	for (const char *const *m = build_modules; *m; m++)
+		hash_word(&h, *m);
+	crypto_generichash_update(&h, init.data, init.len);
+	hash_word(&h, rest);
+	crypto_generichash_final(&h, sum, sizeof(sum));
+	sodium_bin2hex(ret, 65, sum, sizeof(sum));
+	return r;
 }
 
-static int build_locked(struct build *b, const char *id, const char *dir, struct creel_err *err)
+static int id_make(const struct creel_image_spec *spec, const struct creel_image_env *env,
+		   const uint8_t files[32], const json_t *lock, char ret[65], struct creel_err *err)
 {
+	autofree char *text = creel_lock_text(lock);
+
+	return text ? hash_make(spec, env, files, text, ret, err) : creel_err_nomem(err);
+}
+
+/* The certificates that the builder trusts, for all steps; a machine without the usual file has none. */
+static int ca_give(struct build *b, struct creel_err *err)
+{
+	const char *own = getenv("SSL_CERT_FILE");
+	const char *path = own && own[0] ? own : "/etc/ssl/certs/ca-certificates.crt";
+	struct creel_buf autoclean(creel_buf_fini) text;
+
+	creel_buf_init(&text, 8 << 20);
+	if (access(path, R_OK) < 0)
+		return 0;
+	int r = creel_tree_read(path, &text, err);
+	if (r == 0)
+		r = build_give(b, "ca.pem", text.data, text.len, err);
+	if (r == 0)
+		(void)snprintf(b->ca, sizeof(b->ca), "/in/ca.pem");
+	return r;
+}
+
+static int prepare(struct build *b, struct creel_err *err)
+{
+	static const char *const dirs[] = {"", "/in", "/in/files", "/in/npm", "/out", "/work"};
+	char path[PATH_MAX];
+	int r = store_clear(b, err);
+
+	for (size_t i = 0; r == 0 && i < ELEMENTSOF(dirs); i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", b->tmp, dirs[i]);
+		if (mkdir(path, i == 0 ? 0700 : 0755) < 0)
+			r = creel_err_set(err, CREEL_E_OS, errno, "make %s", path);
+	}
+	if (r == 0 && b->ids.root && chown(path, b->ids.uid, b->ids.gid) < 0)
+		r = creel_err_set(err, CREEL_E_OS, errno, "give %s to the build", path);
+	b->counter_fd = r < 0 ? -1 : memfd_create("creel-fetched", MFD_CLOEXEC);
+	void *counter = b->counter_fd >= 0 && ftruncate(b->counter_fd, sizeof(uint64_t)) == 0
+				? mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, b->counter_fd, 0)
+				: MAP_FAILED;
+	if (r == 0 && counter == MAP_FAILED)
+		r = creel_err_set(err, CREEL_E_OS, errno, "make the counter");
+	else if (r == 0)
+		b->counter = counter;
+	return r < 0 ? r : ca_give(b, err);
+}
+
+static int parts_make(struct build *b, const char *sources, struct creel_err *err)
+{
+	const struct creel_recipe *recipe = b->spec->recipe;
+	const struct {
+		const char *what;
+		bool wanted;
+		int (*make)(struct build *b, struct creel_err *err);
+	} parts[] = {
+		{"npm packages", recipe->npm.n > 0, build_npm},
+		{"Go programs", recipe->go.n > 0, build_go},
+		{"downloads", recipe->url.n > 0, build_url},
+		{"users and files", true, build_install},
+		{"the root file system", true, build_erofs},
+		{"the kernel and its modules", true, build_initramfs},
+	};
 	int r;
 
-	(void)snprintf(b->tmp, sizeof(b->tmp), "%s/building", b->env->cache);
-	if ((r = creel_tree_remove(b->tmp, err)) < 0)
-		return creel_err_add(err, "remove what an earlier build left");
-	if (mkdir(b->tmp, 0755) < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "make %s", b->tmp);
-	b->steps = b->spec->recipe->npm.n > 0 ? 6 : 5;
-	r = root_make(b, err);
+	b->steps = 2; /* Debian's packages, publishing */
+	for (size_t i = 0; i < ELEMENTSOF(parts); i++)
+		b->steps += parts[i].wanted;
+	build_step(b, "Debian packages and the kernel");
+	r = build_debian(b, sources, err);
+	for (size_t i = 0; r == 0 && i < ELEMENTSOF(parts); i++)
+		if (parts[i].wanted) {
+			build_step(b, parts[i].what);
+			r = parts[i].make(b, err);
+			if (r < 0)
+				return creel_err_add(err, "%s", parts[i].what);
+		}
+	return r;
+}
+
+static int build_locked(struct build *b, const char *sources, const uint8_t files[32], struct creel_image *out,
+			struct creel_err *err)
+{
+	uint8_t staged[32];
+	int r = prepare(b, err);
+
+	if (r == 0)
+		r = sources_hash(b->spec, b, staged, err);
+	if (r == 0 && memcmp(files, staged, sizeof(staged)) != 0)
+		r = creel_err_set(err, CREEL_E_BUSY, 0, "a file of the recipe changed meanwhile");
+	if (r == 0)
+		r = parts_make(b, sources, err);
+	if (r == 0)
+		r = id_make(b->spec, b->env, files, b->lock, out->id, err);
 	if (r == 0) {
-		step(b, "the kernel and its modules");
-		r = kernel_make(b, err);
-	}
-	if (r == 0) {
-		step(b, "publishing");
-		r = publish(b, id, dir, err);
+		build_step(b, "publishing");
+		r = store_publish(b, out, err);
 	}
 	struct creel_err ignored = {0};
-	(void)creel_tree_remove(b->tmp, &ignored);
+	(void)store_clear(b, &ignored);
+	if (b->counter)
+		(void)munmap(b->counter, sizeof(uint64_t));
+	if (b->counter_fd >= 0)
+		close(b->counter_fd);
+	return r;
+}
+
+/* Find it, by the lock file's entry or by what the same build led to before; else make it. */
+static int find_or_build(struct build *b, const char *sources, const uint8_t files[32], const char *key,
+			 struct creel_image *out, struct creel_err *err)
+{
+	int r = b->pinned ? id_make(b->spec, b->env, files, b->lock, out->id, err)
+			  : store_ref_read(b->env->cache, key, out->id);
+
+	if (r == 0 && !b->spec->update && store_has(b->env->cache, out))
+		return 0;
+	if (r < 0 && b->pinned)
+		return r;
+	if (!b->pinned && !(b->lock = json_pack("{s:o}", "asks", creel_lock_asks(b->spec->recipe, build_arch()))))
+		return creel_err_nomem(err);
+	if (!(b->bom = json_object()))
+		return creel_err_nomem(err);
+	if ((r = creel_idmap_find(&b->ids, err)) < 0)
+		return r;
+	autofd int lock = store_lock(b->env->cache, err);
+	if (lock < 0)
+		return lock;
+	b->lock_fd = lock;
+	/* the other builder may have made it */
+	if (!b->pinned)
+		r = store_ref_read(b->env->cache, key, out->id);
+	if (r == 0 && !b->spec->update && store_has(b->env->cache, out))
+		return 0;
+	r = build_locked(b, sources, files, out, err);
 	if (r == 0)
-		step(b, "done");
+		r = store_ref_write(b->env->cache, key, out->id, err);
+	out->built = r == 0;
 	return r;
 }
 
 int creel_image_build(const struct creel_image_spec *spec, const struct creel_image_env *env,
 		      struct creel_image *ret, struct creel_buf *tail, struct creel_err *err)
 {
-	struct build b = {.spec = spec, .env = env, .tail = tail};
+	struct build b = {.spec = spec, .env = env, .tail = tail, .lock_fd = -1, .counter_fd = -1};
+	struct creel_buf autoclean(creel_buf_fini) sources;
 	struct creel_image out = {0};
-	char path[PATH_MAX];
-	int r;
+	uint8_t files[32];
+	char key[65];
 
-	if (!sources_glob(&b.sources))
-		return creel_err_set(err, CREEL_E_NOTFOUND, 0, "this machine has no apt sources");
-	r = id_make(spec, env, &b.sources, out.id, err);
-	if (r == 0 && (size_t)snprintf(out.dir, sizeof(out.dir), "%s/images/%s", env->cache, out.id) >=
-			      sizeof(out.dir))
-		r = creel_err_set(err, CREEL_E_TOOBIG, 0, "the cache's path is too long");
-	if (r == 0 && access(out.dir, F_OK) < 0) {
-		if (geteuid() != 0)
-			r = creel_err_set(err, CREEL_E_DENIED, 0,
-					  "building an image needs root for now; try: sudo creel build");
-		(void)snprintf(path, sizeof(path), "%s/images", env->cache);
-		if (r == 0)
-			r = creel_tree_mkdirs(path, err);
-		(void)snprintf(path, sizeof(path), "%s/lock", env->cache);
-		autofd int lock = r < 0 ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		if (r == 0 && (lock < 0 || flock(lock, LOCK_EX) < 0))
-			r = creel_err_set(err, CREEL_E_OS, errno, "lock %s", path);
-		if (r == 0 && access(out.dir, F_OK) < 0) { /* the other builder may have made it */
-			r = build_locked(&b, out.id, out.dir, err);
-			out.built = r == 0;
-		}
+	creel_buf_init(&sources, 1 << 20);
+	if (sodium_init() < 0)
+		return creel_err_set(err, CREEL_E_UNSUPP, 0, "libsodium does not start");
+	if (strchr(env->cache, ':') ||
+	    (size_t)snprintf(b.tmp, sizeof(b.tmp), "%s/building", env->cache) >= sizeof(b.tmp))
+		return creel_err_set(err, CREEL_E_INVALID, 0, "the cache's path is too long or holds a ':'");
+	int r = sources_hash(spec, NULL, files, err);
+	if (r == 0 && spec->lock_path)
+		r = creel_lock_read(spec->lock_path, spec->lock_name, spec->recipe, build_arch(), &b.lock, &out.stale,
+				    err);
+	if (spec->update && b.lock) {
+		json_decref(b.lock);
+		b.lock = NULL;
 	}
-	globfree(&b.sources);
+	b.pinned = out.pinned = b.lock != NULL;
+	if (r == 0)
+		r = sources_take(spec->recipe, &sources, err);
+	if (r == 0)
+		r = hash_make(spec, env, files, creel_buf_str(&sources), key, err);
+	if (r == 0)
+		r = find_or_build(&b, creel_buf_str(&sources), files, key, &out, err);
+	json_decref(b.lock);
+	json_decref(b.bom);
 	if (r < 0)
 		return creel_err_add(err, "image %s", spec->name);
+	store_used(&out);
 	*ret = out;
 	return 0;
 }

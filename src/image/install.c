@@ -19,7 +19,7 @@ static int open_in(int root, const char *path, uint64_t flags, uint64_t mode)
 	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
 }
 
-int creel_install_read(int root, const char *path, struct creel_buf *out, struct creel_err *err)
+static int tree_read(int root, const char *path, struct creel_buf *out, struct creel_err *err)
 {
 	autofd int fd = open_in(root, path, O_RDONLY, 0);
 	uint8_t buf[65536];
@@ -81,7 +81,7 @@ static int append(int root, const char *path, const char *line, struct creel_err
 	return write_fd(fd, line, strlen(line), path, err);
 }
 
-int creel_install_users(int root, const struct creel_recipe *r, struct creel_err *err)
+static int users_install(int root, const struct creel_recipe *r, struct creel_err *err)
 {
 	char line[1024];
 	int rc = 0;
@@ -113,67 +113,113 @@ static uid_t owner_id(const struct creel_recipe *r, const char *name)
 	return 0;
 }
 
-static int source_read(int dirfd, const char *name, struct creel_buf *out, struct creel_err *err)
+/* What creel put aside for us, in a folder of its own, so no link leads away. */
+static int source_read(int in, const char *name, struct creel_buf *out, struct creel_err *err)
 {
-	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC,
-			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-	autofd int fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+	autofd int fd = openat(in, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	uint8_t buf[65536];
 	ssize_t n;
 
 	if (fd < 0)
-		return creel_err_set(err, CREEL_E_CONFIG, errno, "source %s", name);
+		return creel_err_set(err, CREEL_E_OS, errno, "source %s", name);
 	while ((n = read(fd, buf, sizeof(buf))) > 0)
 		if (creel_buf_add(out, buf, (size_t)n, err) < 0)
 			return creel_err_add(err, "source %s", name);
 	return n < 0 ? creel_err_set(err, CREEL_E_OS, errno, "read %s", name) : 0;
 }
 
-static int file_install(int root, int dirfd, const struct creel_recipe *r, const struct creel_file_cfg *f,
-			struct creel_err *err)
+/* A new file in the tree, in the place of what was there. */
+static int place(int root, const char *path, uid_t uid, mode_t mode, const struct creel_buf *data,
+		 struct creel_err *err)
 {
-	struct creel_buf autoclean(creel_buf_fini) data;
 	const char *name = NULL;
-	int rc = 0;
 
-	creel_buf_init(&data, FILE_MAX);
-	autofd int dir = parent_open(root, f->name.s, &name, err);
+	autofd int dir = parent_open(root, path, &name, err);
 	if (dir < 0)
 		return dir;
 	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
-		return creel_err_set(err, CREEL_E_OS, errno, "replace %s of the image", f->name.s);
-	if (f->link.s) {
-		if (symlinkat(f->link.s, dir, name) < 0)
-			return creel_err_set(err, CREEL_E_OS, errno, "link %s of the image", f->name.s);
-		return 0;
-	}
-	rc = f->content.s ? creel_buf_adds(&data, f->content.s, err)
-			  : source_read(dirfd, f->source.s, &data, err);
-	if (rc < 0)
-		return rc;
+		return creel_err_set(err, CREEL_E_OS, errno, "replace %s of the image", path);
 	autofd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	uid_t uid = owner_id(r, f->owner.s);
-	if (fd < 0 || fchown(fd, uid, uid) < 0 || fchmod(fd, (mode_t)f->mode.v & 07777) < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "make %s in the image", f->name.s);
-	return write_fd(fd, data.data, data.len, f->name.s, err);
+	if (fd < 0 || fchown(fd, uid, uid) < 0 || fchmod(fd, mode & 07777) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "make %s in the image", path);
+	return write_fd(fd, data->data, data->len, path, err);
 }
 
-int creel_install_files(int root, int dirfd, const struct creel_recipe *r, struct creel_err *err)
+static int link_install(int root, const struct creel_file_cfg *f, struct creel_err *err)
+{
+	const char *name = NULL;
+
+	autofd int dir = parent_open(root, f->name.s, &name, err);
+	if (dir < 0)
+		return dir;
+	if ((unlinkat(dir, name, 0) < 0 && errno != ENOENT) || symlinkat(f->link.s, dir, name) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "link %s of the image", f->name.s);
+	return 0;
+}
+
+static int file_install(int root, int in, const struct creel_recipe *r, size_t at, struct creel_err *err)
+{
+	const struct creel_file_cfg *f = &r->files.v[at];
+	struct creel_buf autoclean(creel_buf_fini) data;
+	char source[40];
+
+	if (f->link.s)
+		return link_install(root, f, err);
+	creel_buf_init(&data, FILE_MAX);
+	(void)snprintf(source, sizeof(source), "files/%zu", at);
+	int rc = f->content.s ? creel_buf_adds(&data, f->content.s, err) : source_read(in, source, &data, err);
+	return rc < 0 ? rc : place(root, f->name.s, owner_id(r, f->owner.s), (mode_t)f->mode.v, &data, err);
+}
+
+static int urls_install(int root, int in, const struct creel_recipe *r, struct creel_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < r->url.n; i++) {
+		struct creel_buf autoclean(creel_buf_fini) data;
+		char source[40];
+		if (r->url.v[i].unpack.v)
+			continue;
+		creel_buf_init(&data, (size_t)1 << 30);
+		(void)snprintf(source, sizeof(source), "url-%zu", i);
+		rc = source_read(in, source, &data, err);
+		if (rc == 0)
+			rc = place(root, r->url.v[i].name.s, 0, (mode_t)r->url.v[i].mode.v, &data, err);
+	}
+	return rc;
+}
+
+static int files_install(int root, int in, const struct creel_recipe *r, struct creel_err *err)
 {
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < r->files.n; i++)
 		if (strncmp(r->files.v[i].name.s, "/persist/", 9) != 0)
-			rc = file_install(root, dirfd, r, &r->files.v[i], err);
+			rc = file_install(root, in, r, i, err);
 	return rc;
 }
 
-/* NAME of "NAME@VERSION"; a scope begins with '@' itself */
-static void npm_name(const char *spec, char *ret, size_t size)
-{
-	const char *at = strchr(spec + 1, '@');
+#ifdef __aarch64__
+#define NODE_ARCH "arm64"
+#else
+#define NODE_ARCH "x64"
+#endif
+static const char node_binary[] = "node-linux-" NODE_ARCH;
 
-	(void)snprintf(ret, size, "%.*s", at ? (int)(at - spec) : (int)strlen(spec), spec);
+void creel_install_npm_spec(const char *spec, char *ret, size_t size)
+{
+	bool node = strncmp(spec, "node", 4) == 0 && (spec[4] == '@' || spec[4] == '\0');
+
+	(void)snprintf(ret, size, "%s%s", node ? node_binary : spec, node ? spec + 4 : "");
+}
+
+void creel_install_npm_name(const char *spec, char *ret, size_t size)
+{
+	creel_install_npm_spec(spec, ret, size);
+	/* a scope begins with '@' itself */
+	char *at = ret[0] ? strchr(ret + 1, '@') : NULL;
+	if (at)
+		*at = '\0';
 }
 
 static int link_bin(int root, const char *package, const char *program, const char *target,
@@ -210,7 +256,7 @@ static int package_links(int root, const char *package, struct creel_err *err)
 
 	creel_buf_init(&text, 1 << 20);
 	(void)snprintf(path, sizeof(path), "/opt/npm/node_modules/%s/package.json", package);
-	if ((rc = creel_install_read(root, path, &text, err)) < 0)
+	if ((rc = tree_read(root, path, &text, err)) < 0)
 		return rc;
 	json_t *j = json_loadb((const char *)text.data, text.len, 0, NULL);
 	json_t *bin = json_object_get(j, "bin");
@@ -228,13 +274,13 @@ static int package_links(int root, const char *package, struct creel_err *err)
 	return rc;
 }
 
-int creel_install_npm_links(int root, const struct creel_recipe *r, struct creel_err *err)
+static int npm_links(int root, const struct creel_recipe *r, struct creel_err *err)
 {
 	char name[256];
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < r->npm.n; i++) {
-		npm_name(r->npm.v[i].s, name, sizeof(name));
+		creel_install_npm_name(r->npm.v[i].s, name, sizeof(name));
 		rc = package_links(root, name, err);
 	}
 	return rc;
@@ -263,7 +309,14 @@ static int patch_file(int dir, const char *name, struct creel_err *err)
 	return changed;
 }
 
-int creel_install_openclaw(int root, struct creel_err *err)
+/*
+ * What OpenClaw's package needs in a read-only image. Its install script removes files that an older
+ * installation left, of which a new tree has none, and then the mark that it has not run: the mark is
+ * removed here. And OpenClaw gives a worker thread five seconds to start, which an emulated machine
+ * takes at times: the gateway then ends. Make it a minute, in every file that has the limit; a version
+ * that has it nowhere must be looked at again before it is built.
+ */
+static int openclaw_patch(int root, struct creel_err *err)
 {
 	static const char pending[] = "/opt/npm/node_modules/openclaw/.openclaw-lifecycle-pending";
 	static const char *const dirs[] = {"/opt/npm/node_modules/openclaw/dist",
@@ -289,4 +342,18 @@ int creel_install_openclaw(int root, struct creel_err *err)
 	return changed > 0 ? 0
 			   : creel_err_set(err, CREEL_E_NOTFOUND, 0,
 					   "openclaw: the worker's start limit stands nowhere in this version");
+}
+
+int creel_install(int root, int in, const char *name, const struct creel_recipe *recipe,
+		  struct creel_err *err)
+{
+	int r = users_install(root, recipe, err);
+
+	if (r == 0)
+		r = npm_links(root, recipe, err);
+	if (r == 0 && strcmp(name, "openclaw") == 0)
+		r = openclaw_patch(root, err);
+	if (r == 0)
+		r = urls_install(root, in, recipe, err);
+	return r < 0 ? r : files_install(root, in, recipe, err);
 }

@@ -3,24 +3,25 @@
 #include "config/recipe.h"
 
 /*
- * What a recipe adds to a Debian tree: users and files. The tree holds what packages brought, links
- * too: paths are resolved as if it were the root (openat2(2), RESOLVE_IN_ROOT), so none leads out.
+ * What a recipe adds to a tree of packages: users, links to its programs, files. The tree holds what
+ * packages brought, links too: paths are resolved as if it were the root (openat2(2),
+ * RESOLVE_IN_ROOT), so none leads out. Runs in a build step, whose ids are those of the image.
+ *
+ * Files in /persist are left out: those in a volume are the guest's to write at its start.
+ *
+ * @param root  the tree's root
+ * @param in    a folder in which `files/N` is the source of the recipe's file number N, `url-N` what was
+ *              fetched for its url number N
+ * @param name  the built-in recipe's name, or anything else
+ * @return 0, CREEL_E_NOTFOUND (openclaw: this version is not the one that the patch is for), ...
  */
+int creel_install(int root, int in, const char *name, const struct creel_recipe *recipe,
+		  struct creel_err *err);
 
-/** @param root  the tree's root. Users are appended to passwd, group and shadow. */
-int creel_install_users(int root, const struct creel_recipe *r, struct creel_err *err);
-/** Files outside of /persist: those in a volume are the guest's to write at its start.
- *  @param dirfd  the recipe's folder, for `source:`; -1: there is none */
-int creel_install_files(int root, int dirfd, const struct creel_recipe *r, struct creel_err *err);
-/** Link the programs of the npm packages named in the recipe into /usr/local/bin. */
-int creel_install_npm_links(int root, const struct creel_recipe *r, struct creel_err *err);
 /**
- * What OpenClaw's package needs in a read-only image. Its install script removes files that an older
- * installation left, of which a new tree has none, and then the mark that it has not run: the mark is
- * removed here. And OpenClaw gives a worker thread five seconds to start, which an emulated machine takes at times: the
- * gateway then ends. Make it a minute, in every file that has the limit.
- * @return 0, CREEL_E_NOTFOUND (this version has it nowhere: look again before going on)
+ * What is asked of npm for a recipe's NAME@VERSION: the same, but `node`, whose package gets its program
+ * by running a script, is the package of this machine's program, which needs none.
  */
-int creel_install_openclaw(int root, struct creel_err *err);
-/** Whole file from the tree. */
-int creel_install_read(int root, const char *path, struct creel_buf *out, struct creel_err *err);
+void creel_install_npm_spec(const char *spec, char *ret, size_t size);
+/** Its name alone. */
+void creel_install_npm_name(const char *spec, char *ret, size_t size);

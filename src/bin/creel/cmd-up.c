@@ -59,11 +59,6 @@ static void say(const struct coming *c, const char *what)
 		seconds(&c->since));
 }
 
-static void build_progress(void *ctx, int step, int steps, const char *what)
-{
-	fprintf(stderr, "creel: image %s: %d/%d %s\n", (const char *)ctx, step, steps, what);
-}
-
 static int prepare(struct up *u, struct coming *c, const struct netplan *net, int dirfd,
 		   struct creel_err *err)
 {
@@ -74,7 +69,7 @@ static int prepare(struct up *u, struct coming *c, const struct netplan *net, in
 
 	int r = load_recipe(c->cfg->recipe.s, dirfd, &recipe, err);
 	if (r == 0)
-		r = load_image(&recipe, build_progress, (void *)(uintptr_t)c->cfg->recipe.s, &image, err);
+		r = load_image(&recipe, dirfd, false, &image, NULL, err);
 	if (r == 0)
 		r = accel_kvm(&image, &kvm, err);
 	if (r == 0)

@@ -51,39 +51,3 @@ int load_recipe(const char *name, int dirfd, struct load_recipe *ret, struct cre
 	ret->have = r == 0;
 	return r;
 }
-
-static void tail_show(const struct creel_buf *tail)
-{
-	struct creel_buf autoclean(creel_buf_fini) shown;
-
-	creel_buf_init(&shown, 65536);
-	for (char *save = NULL, *line = strtok_r((char *)tail->data, "\n", &save); tail->len > 0 && line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		struct creel_err ignored = {0};
-		creel_buf_clear(&shown);
-		if (creel_escape_term(&shown, line, strlen(line), &ignored) == 0)
-			fprintf(stderr, "  | %s\n", creel_buf_str(&shown));
-	}
-}
-
-int load_image(const struct load_recipe *recipe,
-	       void (*progress)(void *ctx, int step, int steps, const char *what), void *ctx,
-	       struct creel_image *ret, struct creel_err *err)
-{
-	struct creel_buf autoclean(creel_buf_fini) tail;
-	struct creel_image_spec spec = {
-		.name = recipe->name, .recipe = &recipe->recipe, .dirfd = recipe->dirfd};
-	char cache[512], init[512];
-
-	creel_buf_init(&tail, 8192);
-	int r = where_cache(cache, sizeof(cache), err);
-	if (r == 0)
-		r = where_program("creel-init", init, sizeof(init), err);
-	struct creel_image_env env = {
-		.cache = cache, .init_path = init, .progress = progress, .ctx = ctx};
-	if (r == 0)
-		r = creel_image_build(&spec, &env, ret, &tail, err);
-	if (r < 0)
-		tail_show(&tail);
-	return r;
-}

@@ -20,7 +20,15 @@ CREEL_DEFINE_CLEANUP(struct load_recipe, load_recipe_fini)
  *  @param dirfd  the folder that a path is relative to */
 int load_recipe(const char *name, int dirfd, struct load_recipe *ret, struct creel_err *err);
 
-/** Find or build the image. A failing tool's last lines are printed. */
-int load_image(const struct load_recipe *recipe,
-	       void (*progress)(void *ctx, int step, int steps, const char *what), void *ctx,
-	       struct creel_image *ret, struct creel_err *err);
+/**
+ * Find or build the image, with what is being done and how far on standard error; a failing tool's last
+ * lines are printed. creel.lock is looked for beside the recipe's file, for a built-in beside creel.yaml.
+ * @param config_dirfd  creel.yaml's folder; -1: there is none
+ * @param update        resolve anew, and do not look at the lock file
+ * @param ret_lock      the lock file's path (it need not exist), "" when there is no place for one; at
+ *                      least PATH_MAX octets, or NULL
+ */
+int load_image(const struct load_recipe *recipe, int config_dirfd, bool update, struct creel_image *ret,
+	       char *ret_lock, struct creel_err *err);
+/** The recipe's entry in its lock file. */
+const char *load_lock_name(const char *recipe);

@@ -158,9 +158,19 @@ const struct creel_verb creel_verbs[] = {
 	},
 	{
 		.name = "build",
-		.args = "[RECIPE]",
+		.args = "[--update|--explain] [RECIPE] | --list | --prune [--all]",
 		.summary = "build the image of a recipe, or find it in the cache",
-		.help = "examples:\n  creel build base\n  creel --json build base | jq -r .dir\n",
+		.help = "  --update   resolve every package anew, whatever creel.lock says\n"
+			"  --explain  say what is in the image, in which version, from where; with --json as a\n"
+			"             bill of materials (CycloneDX 1.5)\n"
+			"  --list     the images of the cache, oldest use first\n"
+			"  --prune    remove images that nothing runs from, but for each recipe's newest\n"
+			"  --all      those too\n\n"
+			"what was resolved is written to creel.lock, beside creel.yaml or the recipe's file; a\n"
+			"build that finds it there takes the very same packages. without root, a range of user\n"
+			"ids in /etc/subuid and /etc/subgid is needed\n\n"
+			"examples:\n  creel build base\n  creel build ./recipe.yaml\n"
+			"  creel --json build base | jq -r .dir\n  creel build --explain openclaw\n",
 		.run = cmd_build,
 	},
 	{

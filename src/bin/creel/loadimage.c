@@ -1,0 +1,139 @@
+#include "base/escape.h"
+#include "base/log.h"
+#include "load.h"
+#include "where.h"
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+/* How far a build is, for whoever waits: a line that is written over on a terminal, else one now and then. */
+struct show {
+	const char *name;
+	bool terminal, open; /* open: the line is not ended */
+	uint64_t said_ms;
+};
+enum { SAY_AGAIN_MS = 10000 };
+
+static void progress(void *ctx, const struct creel_image_progress *p)
+{
+	struct show *s = ctx;
+	char more[64] = "";
+
+	if (p->ms > 0 && p->ms < s->said_ms + (s->terminal ? 500 : SAY_AGAIN_MS))
+		return;
+	s->said_ms = p->ms;
+	if (p->ms > 0 && p->fetched > 0)
+		(void)snprintf(more, sizeof(more), ", %.1f MB fetched, %llu s", (double)p->fetched / 1e6,
+			       (unsigned long long)p->ms / 1000);
+	else if (p->ms > 0)
+		(void)snprintf(more, sizeof(more), ", %llu s", (unsigned long long)p->ms / 1000);
+	if (s->open && p->ms == 0)
+		fputc('\n', stderr);
+	fprintf(stderr, "%screel: image %s: %d/%d %s%s%s", s->terminal ? "\r\033[K" : "", s->name, p->step, p->steps,
+		p->what, more, s->terminal ? "" : "\n");
+	s->open = s->terminal;
+}
+
+static volatile sig_atomic_t interrupted;
+static void on_signal(int sig)
+{
+	interrupted = 1;
+}
+static bool cancelled(void *ctx)
+{
+	return interrupted != 0;
+}
+
+static void tail_show(const struct creel_buf *tail)
+{
+	struct creel_buf autoclean(creel_buf_fini) shown;
+
+	creel_buf_init(&shown, 65536);
+	for (char *save = NULL, *line = tail->len > 0 ? strtok_r((char *)tail->data, "\n", &save) : NULL; line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		struct creel_err ignored = {0};
+		creel_buf_clear(&shown);
+		if (creel_escape_term(&shown, line, strlen(line), &ignored) == 0)
+			fprintf(stderr, "  | %s\n", creel_buf_str(&shown));
+	}
+}
+
+const char *load_lock_name(const char *recipe)
+{
+	const char *slash = strrchr(recipe, '/');
+
+	return slash ? slash + 1 : recipe;
+}
+
+/* The file as a user knows it, from the folder that is open. */
+static void lock_path(int dirfd, char ret[PATH_MAX])
+{
+	char link[64], dir[PATH_MAX - 16];
+	ssize_t n = 0;
+
+	ret[0] = '\0';
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", dirfd);
+	if (dirfd >= 0 && (n = readlink(link, dir, sizeof(dir) - 1)) > 0)
+		(void)snprintf(ret, PATH_MAX, "%.*s/creel.lock", (int)n, dir);
+}
+
+/* Ctrl-C ends the build, not us: what it left must be removed. */
+static int build(const struct creel_image_spec *spec, struct creel_image_env *env, struct creel_image *ret,
+		 struct creel_buf *tail, struct creel_err *err)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction act = {.sa_handler = on_signal}, old[ELEMENTSOF(signals)];
+
+	interrupted = 0;
+	for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+		(void)sigaction(signals[i], &act, &old[i]);
+	int r = creel_image_build(spec, env, ret, tail, err);
+	for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+		(void)sigaction(signals[i], &old[i], NULL);
+	return r;
+}
+
+int load_image(const struct load_recipe *recipe, int config_dirfd, bool update, struct creel_image *ret,
+	       char *ret_lock, struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_buf_fini) tail;
+	struct show show = {.name = recipe->name, .terminal = isatty(2)};
+	char cache[512], init[512], step[512], lock[PATH_MAX];
+
+	creel_buf_init(&tail, 8192);
+	lock_path(creel_recipe_is_path(recipe->name) ? recipe->dirfd : config_dirfd, lock);
+	struct creel_image_spec spec = {
+		.name = recipe->name,
+		.recipe = &recipe->recipe,
+		.dirfd = recipe->dirfd,
+		.lock_path = lock[0] ? lock : NULL,
+		.lock_name = load_lock_name(recipe->name),
+		.update = update,
+	};
+	struct creel_image_env env = {
+		.cache = cache,
+		.init_path = init,
+		.step_path = step,
+		.progress = progress,
+		.cancelled = cancelled,
+		.ctx = &show,
+	};
+	int r = where_cache(cache, sizeof(cache), err);
+	if (r == 0)
+		r = where_program("creel-init", init, sizeof(init), err);
+	if (r == 0)
+		r = where_program("creel-step", step, sizeof(step), err);
+	if (r == 0)
+		r = build(&spec, &env, ret, &tail, err);
+	if (show.open)
+		fputc('\n', stderr);
+	if (r < 0)
+		tail_show(&tail);
+	else if (ret->stale && !update)
+		creel_log_warn("%s: creel.lock has it for other packages: `creel build` renews the entry",
+			       recipe->name);
+	if (ret_lock)
+		memcpy(ret_lock, lock, sizeof(lock));
+	return r;
+}
