@@ -3,10 +3,13 @@
 #include "linux/fdpass.h"
 #include "linux/memfd.h"
 #include "wire/ctl.h"
+#include <poll.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+
+enum { STUCK_MS = 5000 };
 
 struct eng_cell *cells_find(const char *name)
 {
@@ -45,6 +48,16 @@ static void channel_close(struct eng_cell *c)
 	c->fd = -1;
 }
 
+static void kill_now(struct eng_cell *c, const char *why)
+{
+	struct creel_event e = event_of(CREEL_EV_CELL_KILL, c);
+
+	creel_event_str(&e, "why", why);
+	journal_note(&e);
+	c->killed = true;
+	(void)engine_ask(CREEL_MON_KILL, c->name, 0);
+}
+
 int cells_send(struct eng_cell *c, const struct creel_cellmsg *m, const void *spec, size_t len, int fd,
 	       struct creel_err *err)
 {
@@ -58,6 +71,12 @@ int cells_send(struct eng_cell *c, const struct creel_cellmsg *m, const void *sp
 	creel_cellmsg_encode(m, buf);
 	if (len > 0)
 		memcpy(buf + CREEL_CELLMSG, spec, len);
+	/* one that takes nothing is stuck, or was captured by its guest: no other cell waits for it long */
+	struct pollfd p = {.fd = c->fd, .events = POLLOUT};
+	if (poll(&p, 1, STUCK_MS) == 0) {
+		kill_now(c, "its control process takes no more messages");
+		return creel_err_set(err, CREEL_E_CLOSED, 0, "cell '%s' does not take the request", c->name);
+	}
 	return creel_fdpass_send(c->fd, buf, CREEL_CELLMSG + len, &fd, fd >= 0 ? 1 : 0, err);
 }
 
@@ -158,23 +177,29 @@ static void on_message(struct eng_cell *c, const struct creel_cellmsg *m)
 	}
 }
 
-static void channel_readable(evutil_socket_t fd, short what, void *ctx)
+/* @return false when there is nothing more to read for now, or ever */
+static bool channel_take(struct eng_cell *c)
 {
-	struct eng_cell *c = ctx;
 	struct creel_err err = {0};
 	struct creel_cellmsg m;
 	uint8_t buf[CREEL_CELLMSG + 1];
 	size_t n_fds = 0;
-	ssize_t n = creel_fdpass_recv(fd, buf, sizeof(buf), NULL, 0, &n_fds, &err);
+	ssize_t n = creel_fdpass_recv(c->fd, buf, sizeof(buf), NULL, 0, &n_fds, &err);
 
 	if (n == CREEL_E_BUSY)
-		return;
+		return false;
 	if (n < 0 || creel_cellmsg_decode(buf, (size_t)n, &m, &err) < 0) {
 		channel_close(c); /* the monitor follows with EXITED when the process is gone */
 		streams_end_cell(c, "the cell's control process went away");
-		return;
+		return false;
 	}
 	on_message(c, &m);
+	return true;
+}
+
+static void channel_readable(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)channel_take(ctx);
 }
 
 static int fail(struct eng_cell *c, const char *why)
@@ -224,16 +249,6 @@ int cells_start(struct eng_cell *c, uid_t by, struct creel_err *err)
 	c->asked = true;
 	cells_changed(c);
 	return 0;
-}
-
-static void kill_now(struct eng_cell *c, const char *why)
-{
-	struct creel_event e = event_of(CREEL_EV_CELL_KILL, c);
-
-	creel_event_str(&e, "why", why);
-	journal_note(&e);
-	c->killed = true;
-	(void)engine_ask(CREEL_MON_KILL, c->name, 0);
 }
 
 static void grace_over(evutil_socket_t fd, short what, void *ctx)
@@ -294,6 +309,8 @@ static void on_started(struct eng_cell *c, const struct creel_monmsg *m, int fd)
 {
 	channel_close(c);
 	c->fd = dup(fd);
+	if (c->fd >= 0)
+		(void)evutil_make_socket_nonblocking(c->fd);
 	c->pid = (pid_t)m->a;
 	c->started_ns = m->b;
 	c->asked = false;
@@ -320,6 +337,9 @@ static void on_exited(struct eng_cell *c, const struct creel_monmsg *m)
 	int status = (int)(int64_t)m->a;
 	struct creel_err err = {0};
 
+	/* what it said last may still be on its way; a socket holds no more than this */
+	for (int i = 0; i < 4096 && c->fd >= 0 && channel_take(c); i++)
+		;
 	channel_close(c);
 	dns_close(c);
 	ports_close(c);

@@ -7,17 +7,17 @@
 /*
  * creel-cell stands between one guest and the engine. It alone parses what this guest writes, so it
  * is jailed and holds nothing but the guest's channel, the machine's QMP socket and the engine's
- * socket. engine.c speaks with the engine, relay.c moves a stream's octets, power.c asks the machine, console.c listens to
- * what its kernel prints.
+ * socket. engine.c speaks with the engine, relay.c moves a stream's octets, power.c asks the machine,
+ * console.c listens to what its kernel prints, hostlog.c to what the machine's programs say.
  */
-enum { CELL_SERVICES = 64 };
+enum { CELL_SERVICES = 64, CHAN_READ = 65536 /* octets of the guest's at once */ };
 
 struct cell {
 	const struct creel_vmm_ops *vmm;
 	struct event_base *base;
 	struct creel_mux *mux; /* NULL once the guest broke the protocol */
-	int chan, qmp, listener, console, engine;
-	struct event *chan_read, *chan_write, *qmp_read, *accept, *engine_read;
+	int chan, qmp, listener, console, hostlog, engine;
+	struct event *chan_read, *chan_write, *qmp_read, *accept, *engine_read, *engine_write;
 	bool hello, ready, bye, broken, gone;
 	uint32_t memory_kb;
 	size_t n_services;
@@ -29,10 +29,14 @@ extern struct cell cell;
 /* main.c */
 void chan_kick(void); /* something may stand in the mux's queue */
 void chan_break(const char *why);
+/** Stop reading the guest, or go on: it has said more than the engine takes. */
+void chan_hold(bool hold);
 
 /* engine.c */
 int engine_listen(struct creel_err *err);
 void engine_tell(uint8_t type, uint8_t state, uint32_t id, uint32_t a, const char *name);
+/** Before the end: wait a moment until the engine has taken what stands in the queue. */
+void engine_finish(void);
 
 /* relay.c */
 extern const struct creel_mux_ops relay_ops;
@@ -44,6 +48,10 @@ void relay_end_all(const char *why);
 int console_start(struct creel_err *err);
 /** Tell the engine the last lines: what a machine that ended without a word had to say. */
 void console_tell(void);
+
+/* hostlog.c: what the machine and the share's server print on the host */
+int hostlog_start(struct creel_err *err);
+void hostlog_finish(void);
 
 /* power.c */
 int power_start(struct creel_err *err);

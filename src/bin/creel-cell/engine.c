@@ -1,23 +1,69 @@
+#include "base/log.h"
 #include "cell.h"
 #include "linux/fdpass.h"
 #include "wire/ctl.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/*
+ * What the engine has not taken yet. A guest chooses when it says something: over HIGH it is not read
+ * until the engine has caught up, so it slows itself and costs a bounded piece of memory. What comes
+ * on top is what one read may hold, an end for each stream and what a new engine is told. An engine
+ * that hangs stops nobody's octets meanwhile.
+ */
+enum {
+	CTL_LEAST = CREEL_MUX_HEAD + 6,
+	HIGH = 64 * CREEL_CELLMSG,
+	QUEUE = HIGH + (CHAN_READ / CTL_LEAST + CREEL_MUX_STREAMS + CELL_SERVICES + 64) * CREEL_CELLMSG,
+};
+static struct creel_buf queue;
+static bool held;
+
+static void hold(bool on)
+{
+	if (held != on)
+		chan_hold(on);
+	held = on;
+}
 
 static void engine_lost(void)
 {
 	if (cell.engine < 0)
 		return;
 	event_free(cell.engine_read);
-	cell.engine_read = NULL;
+	event_free(cell.engine_write);
+	cell.engine_read = cell.engine_write = NULL;
 	close(cell.engine);
 	cell.engine = -1;
+	creel_buf_clear(&queue);
+	hold(false);
 	/* the cell lives on; whoever used it through that engine is told by the end of the stream */
 	relay_end_all("creeld went away");
+}
+
+/* False when the engine takes no more for now. One that has gone is seen by its end of the socket. */
+static bool flush(void)
+{
+	size_t at = 0;
+
+	while (at < queue.len &&
+	       send(cell.engine, queue.data + at, CREEL_CELLMSG, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+		at += CREEL_CELLMSG;
+	creel_buf_drain(&queue, at);
+	if (queue.len < HIGH)
+		hold(false);
+	return queue.len == 0;
+}
+
+static void engine_writable(evutil_socket_t fd, short what, void *ctx)
+{
+	if (flush())
+		event_del(cell.engine_write);
 }
 
 void engine_tell(uint8_t type, uint8_t state, uint32_t id, uint32_t a, const char *name)
@@ -30,11 +76,22 @@ void engine_tell(uint8_t type, uint8_t state, uint32_t id, uint32_t a, const cha
 		return;
 	(void)snprintf(m.name, sizeof(m.name), "%s", name);
 	creel_cellmsg_encode(&m, buf);
-	/*
-	 * The socket blocks for a moment when the engine is slow: a guest that floods with messages
-	 * slows its own cell, and costs the engine no memory.
-	 */
-	(void)creel_fdpass_send(cell.engine, buf, sizeof(buf), NULL, 0, &err);
+	if (creel_buf_add(&queue, buf, sizeof(buf), &err) < 0) {
+		creel_log_error(&err);
+		return;
+	}
+	if (!flush())
+		event_add(cell.engine_write, NULL);
+	if (queue.len >= HIGH)
+		hold(true);
+}
+
+void engine_finish(void)
+{
+	struct pollfd p = {.fd = cell.engine, .events = POLLOUT};
+
+	while (cell.engine >= 0 && !flush() && poll(&p, 1, 1000) > 0 && !(p.revents & (POLLHUP | POLLERR)))
+		;
 }
 
 static void control_send(uint8_t type)
@@ -93,7 +150,12 @@ static void engine_accept(evutil_socket_t fd, short what, void *ctx)
 	engine_lost(); /* one at a time: the newer is the one that lives */
 	cell.engine = conn;
 	cell.engine_read = event_new(cell.base, conn, EV_READ | EV_PERSIST, engine_readable, NULL);
-	if (!cell.engine_read || event_add(cell.engine_read, NULL) < 0) {
+	cell.engine_write = event_new(cell.base, conn, EV_WRITE | EV_PERSIST, engine_writable, NULL);
+	if (!cell.engine_read || !cell.engine_write || event_add(cell.engine_read, NULL) < 0) {
+		if (cell.engine_read)
+			event_free(cell.engine_read);
+		if (cell.engine_write)
+			event_free(cell.engine_write);
 		close(conn);
 		cell.engine = -1;
 		return;
@@ -112,6 +174,7 @@ static void engine_accept(evutil_socket_t fd, short what, void *ctx)
 
 int engine_listen(struct creel_err *err)
 {
+	creel_buf_init(&queue, QUEUE);
 	cell.accept = event_new(cell.base, cell.listener, EV_READ | EV_PERSIST, engine_accept, NULL);
 	if (!cell.accept || event_add(cell.accept, NULL) < 0)
 		return creel_err_nomem(err);

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 /* What creel-jail leaves open for us, in this order. */
-enum { FD_CHANNEL = 3, FD_QMP, FD_ENGINE_LISTENER, FD_CONSOLE };
+enum { FD_CHANNEL = 3, FD_QMP, FD_ENGINE_LISTENER, FD_CONSOLE, FD_HOSTLOG };
 
 struct cell cell = {.chan = FD_CHANNEL, .qmp = FD_QMP, .listener = FD_ENGINE_LISTENER,
-		    .console = FD_CONSOLE, .engine = -1};
+		    .console = FD_CONSOLE, .hostlog = FD_HOSTLOG, .engine = -1};
 
 void chan_break(const char *why)
 {
@@ -29,6 +29,16 @@ void chan_break(const char *why)
 	event_del(cell.chan_read);
 	event_del(cell.chan_write);
 	engine_tell(CREEL_CELL_BROKEN, 0, 0, 0, why);
+}
+
+void chan_hold(bool hold)
+{
+	if (!cell.mux)
+		return;
+	if (hold)
+		event_del(cell.chan_read);
+	else
+		event_add(cell.chan_read, NULL);
 }
 
 void chan_kick(void)
@@ -54,7 +64,7 @@ static void chan_writable(evutil_socket_t fd, short what, void *ctx)
 
 static void chan_readable(evutil_socket_t fd, short what, void *ctx)
 {
-	static uint8_t buf[65536];
+	static uint8_t buf[CHAN_READ];
 	struct creel_err err = {0};
 	ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
 
@@ -69,7 +79,8 @@ static void chan_readable(evutil_socket_t fd, short what, void *ctx)
 static int start(struct creel_err *err)
 {
 	if (fcntl(FD_CHANNEL, F_GETFD) < 0 || fcntl(FD_QMP, F_GETFD) < 0 ||
-	    fcntl(FD_ENGINE_LISTENER, F_GETFD) < 0 || fcntl(FD_CONSOLE, F_GETFD) < 0)
+	    fcntl(FD_ENGINE_LISTENER, F_GETFD) < 0 || fcntl(FD_CONSOLE, F_GETFD) < 0 ||
+	    fcntl(FD_HOSTLOG, F_GETFD) < 0)
 		return creel_err_set(err, CREEL_E_USAGE, 0,
 				     "creel-cell is started by creeld with its descriptors open");
 	cell.base = event_base_new();
@@ -84,6 +95,8 @@ static int start(struct creel_err *err)
 	int r = power_start(err);
 	if (r == 0)
 		r = console_start(err);
+	if (r == 0)
+		r = hostlog_start(err);
 	return r < 0 ? r : engine_listen(err);
 }
 

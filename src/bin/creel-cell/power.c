@@ -29,7 +29,9 @@ static void power_readable(evutil_socket_t fd, short what, void *ctx)
 	relay_end_all("the cell has ended");
 	if (!cell.bye)
 		console_tell();
+	hostlog_finish();
 	engine_tell(CREEL_CELL_GONE, 0, 0, 0, "");
+	engine_finish();
 	(void)event_base_loopexit(cell.base, NULL);
 }
 

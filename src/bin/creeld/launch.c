@@ -165,7 +165,7 @@ static int spawn(struct mon_cell *c, enum mon_role role, const struct words *w, 
 }
 
 static int cell_spawn(struct mon_cell *c, int dirfd, int log, int chan, int qmp, int console,
-		      struct creel_err *err)
+		      int words, struct creel_err *err)
 {
 	struct words w = {.n = 0};
 	char path[64] = "engine.sock";
@@ -173,7 +173,7 @@ static int cell_spawn(struct mon_cell *c, int dirfd, int log, int chan, int qmp,
 	autofd int listener = creel_unix_listen(dirfd, path, SOCK_SEQPACKET, 0600, err);
 	if (listener < 0)
 		return listener;
-	int fds[] = {chan, qmp, listener, console};
+	int fds[] = {chan, qmp, listener, console, words};
 	jail_words(&w, launch_uid(c, ROLE_CELL), 2 + (int)ELEMENTSOF(fds), false);
 	word(&w, "--files");
 	word(&w, "2400");
@@ -294,13 +294,13 @@ static int machine_spawn(struct mon_cell *c, struct machine *m, const int *disks
 
 static int launch_in(struct mon_cell *c, int dirfd, struct creel_err *err)
 {
-	int chan[2] = {-1, -1}, qmp[2] = {-1, -1}, console[2] = {-1, -1};
+	int chan[2] = {-1, -1}, qmp[2] = {-1, -1}, console[2] = {-1, -1}, words[2] = {-1, -1};
 	int disks[1 + CREEL_PLAN_VOLUMES];
 	char path[600];
 	size_t n = 0;
 	int r;
 
-	/* what its programs say on the host; kept until the next start */
+	/* what its programs say on the host, as creel-cell passes it on; kept until the next start */
 	(void)snprintf(path, sizeof(path), "log/%s", c->name);
 	autofd int log = openat(mon.state_fd, path,
 				O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -311,7 +311,7 @@ static int launch_in(struct mon_cell *c, int dirfd, struct creel_err *err)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, chan) < 0 ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) < 0 ||
 	    /* a console that nobody reads must not stop the machine: what does not fit is dropped */
-	    pipe2(console, O_CLOEXEC | O_NONBLOCK) < 0)
+	    pipe2(console, O_CLOEXEC | O_NONBLOCK) < 0 || pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0)
 		r = creel_err_set(err, CREEL_E_OS, errno, "make the cell's sockets");
 	(void)snprintf(path, sizeof(path), "%s/root.erofs", c->plan.image_dir);
 	if (r == 0 && (disks[n] = open(path, O_RDONLY | O_CLOEXEC)) < 0)
@@ -324,13 +324,13 @@ static int launch_in(struct mon_cell *c, int dirfd, struct creel_err *err)
 			r = 0;
 		}
 	struct machine m = {
-		.chan = chan[1], .qmp = qmp[1], .console = console[1], .share = -1, .tap = -1, .log = log};
+		.chan = chan[1], .qmp = qmp[1], .console = console[1], .share = -1, .tap = -1, .log = words[1]};
 	if (r == 0 && c->plan.n_secrets > 0)
-		r = share_spawn(c, dirfd, log, &m.share, err);
+		r = share_spawn(c, dirfd, words[1], &m.share, err);
 	if (r == 0 && c->plan.net.link)
 		r = net_cell_up(c, &m.tap, m.mac, err);
 	if (r == 0)
-		r = cell_spawn(c, dirfd, log, chan[0], qmp[0], console[0], err);
+		r = cell_spawn(c, dirfd, log, chan[0], qmp[0], console[0], words[0], err);
 	if (r == 0)
 		r = machine_spawn(c, &m, disks, err);
 	if (m.share >= 0)
@@ -346,6 +346,8 @@ static int launch_in(struct mon_cell *c, int dirfd, struct creel_err *err)
 			close(qmp[i]);
 		if (console[i] >= 0)
 			close(console[i]);
+		if (words[i] >= 0)
+			close(words[i]);
 	}
 	return r;
 }
@@ -395,6 +397,11 @@ static void proc_gone(evutil_socket_t fd, short what, void *ctx)
 		struct pollfd p = {.fd = c->procs[ROLE_VMM].pidfd, .events = POLLIN};
 		(void)poll(&p, 1, 500);
 		fd = p.fd;
+	}
+	/* and creel-cell has the machine's last words still to pass on before it ends */
+	else if (c->procs[ROLE_VMM].pidfd == fd && c->procs[ROLE_CELL].pidfd >= 0) {
+		struct pollfd p = {.fd = c->procs[ROLE_CELL].pidfd, .events = POLLIN};
+		(void)poll(&p, 1, 500);
 	}
 	/* an adopted machine is not our child: how it ended is not known */
 	if (c->procs[ROLE_VMM].pidfd == fd && waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOWAIT) == 0)

@@ -22,7 +22,8 @@
 
 static const char *program;
 static pid_t pid;
-static int chan, qmp, engine = -1;
+static int chan, qmp, engine = -1, words = -1;
+static FILE *logged; /* what creel-cell writes on standard error */
 static struct sockaddr_un addr;
 static socklen_t addr_len;
 static struct creel_mux *guest;
@@ -67,9 +68,12 @@ static int connect_engine(void)
 
 static int setup(void **state)
 {
-	int c[2], q[2], p[2];
+	int c[2], q[2], p[2], w[2];
 
 	assert_int_equal(pipe(p), 0);
+	assert_int_equal(pipe2(w, O_CLOEXEC | O_NONBLOCK), 0);
+	logged = tmpfile();
+	assert_non_null(logged);
 	close(p[1]);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, c), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, q), 0);
@@ -85,18 +89,23 @@ static int setup(void **state)
 		/* clear of 3..5 first, so that none is overwritten before it is copied */
 		int a = fcntl(c[1], F_DUPFD, 20), b = fcntl(q[1], F_DUPFD, 20), e = fcntl(l, F_DUPFD, 20);
 		int con = fcntl(p[0], F_DUPFD, 20); /* a console that has ended */
+		int log = fcntl(w[0], F_DUPFD, 20), out = fcntl(fileno(logged), F_DUPFD, 20);
 		dup2(a, 3);
 		dup2(b, 4);
 		dup2(e, 5);
 		dup2(con, 6);
-		close_range(7, ~0U, 0);
+		dup2(log, 7);
+		dup2(out, 2);
+		close_range(8, ~0U, 0);
 		execl(program, "creel-cell", (char *)NULL);
 		_exit(127);
 	}
 	close(c[1]);
 	close(q[1]);
 	close(p[0]);
+	close(w[0]);
 	close(l);
+	words = w[1];
 	chan = c[0];
 	qmp = q[0];
 	fcntl(chan, F_SETFL, O_NONBLOCK);
@@ -116,6 +125,8 @@ static int teardown(void **state)
 	close(qmp);
 	if (engine >= 0)
 		close(engine);
+	close(words);
+	fclose(logged);
 	creel_mux_free(guest);
 	return 0;
 }
@@ -312,6 +323,56 @@ static void a_client_that_does_not_read_costs_a_window(void **state)
 	close(fd);
 }
 
+/* More than its socket holds while it hangs: other octets flow on, and all of it comes in the end. */
+static void a_hung_engine_stops_nobody(void **state)
+{
+	struct creel_cellmsg m;
+	int fd = open_stream(8), last = -1;
+
+	guest_run(100);
+	for (uint32_t i = 0; i < 300; i++)
+		guest_says(CREEL_CTL_NOTE, 0, i, "x");
+	guest_run(200);
+	assert_int_equal(send(fd, "ping", 4, MSG_NOSIGNAL), 4);
+	guest_run(200);
+	assert_int_equal(echo_len, 4);
+	for (uint32_t i = 300; i < 9000; i++)
+		guest_says(CREEL_CTL_NOTE, 0, i, "x");
+	guest_run(200);
+	long kb = rss_kb();
+	assert_true(kb > 0 && kb < 16384);
+	for (int i = 0; i < 9000; i++) {
+		if (i % 100 == 0)
+			guest_run(20);
+		if (!expect(CREEL_CELL_NOTE, &m))
+			fail_msg("note %d did not come", i);
+		assert_int_equal(m.a, last + 1);
+		last = (int)m.a;
+	}
+	close(fd);
+}
+
+static void the_log_of_a_start_is_bounded(void **state)
+{
+	static char text[65536];
+	struct pollfd p = {.fd = words, .events = POLLOUT};
+	size_t sent = 0;
+
+	memset(text, 'w', sizeof(text));
+	while (sent < (4U << 20) && poll(&p, 1, 5000) > 0) {
+		ssize_t n = write(words, text, sizeof(text));
+		assert_true(n > 0);
+		sent += (size_t)n;
+	}
+	assert_int_equal(sent >> 20, 4);
+	shutdown(qmp, SHUT_RDWR); /* it passes on what is left and ends */
+	for (int i = 0; i < 500 && waitpid(pid, NULL, WNOHANG) == 0; i++)
+		nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+	long size = lseek(fileno(logged), 0, SEEK_END);
+	if (size <= 1 << 20 || size > (1 << 20) + 8192)
+		fail_msg("%ld octets", size);
+}
+
 static void a_malformed_engine_is_dropped(void **state)
 {
 	char c;
@@ -347,6 +408,8 @@ int main(int argc, char **argv)
 		T(the_cell_outlives_its_engine),
 		T(garbage_breaks_only_the_channel),
 		T(a_client_that_does_not_read_costs_a_window),
+		T(a_hung_engine_stops_nobody),
+		T(the_log_of_a_start_is_bounded),
 		T(a_malformed_engine_is_dropped),
 		T(the_end_of_the_machine_is_told),
 	};
