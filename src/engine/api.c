@@ -373,9 +373,9 @@ static int op_status(struct evhttp_request *req, struct eng_cell *c, struct cree
 		if (eng.cells[i].name[0])
 			json_array_append_new(cells, cell_json(&eng.cells[i]));
 	api_answer(req, 200,
-	       json_pack("{s:s,s:I,s:I,s:o}", "version", CREEL_VERSION, "seq",
+	       json_pack("{s:s,s:I,s:I,s:s,s:b,s:o}", "version", CREEL_VERSION, "seq",
 			 (json_int_t)eng.record.committed.seq, "signed_seq", (json_int_t)eng.signed_seq,
-			 "cells", cells));
+			 "record", journal_state(), "ending", (int)eng.quitting, "cells", cells));
 	return 0;
 }
 

@@ -80,6 +80,13 @@ static void monitor_readable(evutil_socket_t fd, short what, void *ctx)
 			(void)engine_ask(CREEL_MON_QUIT, "", 0);
 		return;
 	}
+	if (m.type == CREEL_MON_FAILED && m.state == CREEL_MON_SIGN) {
+		journal_unsigned();
+		/* at the end there is no later try: what runs next signs what stands in the record */
+		if (eng.quitting && eng.ended)
+			(void)engine_ask(CREEL_MON_QUIT, "", 0);
+		return;
+	}
 	if (m.type == CREEL_MON_SYNCED) {
 		eng.synced = true;
 		return;
@@ -118,8 +125,8 @@ static int start(struct creel_err *err)
 		return r;
 	creel_event_str(&e, "version", CREEL_VERSION);
 	creel_event_str(&e, "isolation", "full");
-	if ((r = journal_add(&e, err)) < 0)
-		return r;
+	/* also on a full disk: cells that run are to be found and can be stopped */
+	journal_note(&e);
 	eng.monitor_read = event_new(eng.base, FD_MONITOR, EV_READ | EV_PERSIST, monitor_readable, NULL);
 	if (!eng.monitor_read || event_add(eng.monitor_read, NULL) < 0)
 		return creel_err_nomem(err);

@@ -96,11 +96,15 @@ void journal_close(void);
 int journal_add(const struct creel_event *e, struct creel_err *err);
 /** For what has happened already: a failure is logged, and refuses new work. */
 void journal_note(const struct creel_event *e);
-/** 0, or why nothing new may be begun. */
+/** 0, or why nothing new may be begun: the record cannot be written, or its disk is full. */
 int journal_ok(struct creel_err *err);
+/** "ok"; "low": it is written with the last of the disk, nothing new begins; "broken": it is not written. */
+const char *journal_state(void);
 int journal_commit(void);
 /** Ask the monitor to sign the head. @return false: there is nothing new, or it could not be asked */
 bool journal_sign(void);
+/** The monitor could not sign: ask again. */
+void journal_unsigned(void);
 
 /* budget.c: what a guest's words may take of the record */
 /** Write the event, or count it when the guest is over its budget. */

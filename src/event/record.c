@@ -95,7 +95,7 @@ static int recover(struct creel_record *r, uint64_t *ret_torn, struct creel_err 
 
 int creel_record_open(int dirfd, uint64_t rotate, struct creel_record *ret, struct creel_err *err)
 {
-	struct creel_record out = {.dirfd = dirfd, .fd = -1, .rotate = rotate ? rotate : 64 << 20};
+	struct creel_record out = {.dirfd = dirfd, .fd = -1, .reserve = -1, .rotate = rotate ? rotate : 64 << 20};
 	uint64_t torn = 0;
 
 	if (sodium_init() < 0)
@@ -126,7 +126,9 @@ void creel_record_close(struct creel_record *r)
 		return;
 	if (r->fd >= 0)
 		close(r->fd);
-	r->fd = -1;
+	if (r->reserve >= 0)
+		close(r->reserve);
+	r->fd = r->reserve = -1;
 	creel_buf_fini(&r->pending);
 }
 
@@ -154,24 +156,57 @@ static int rotate(struct creel_record *r, struct creel_err *err)
 	return current_open(r, err);
 }
 
-int creel_record_commit(struct creel_record *r, struct creel_err *err)
+int creel_record_hold(struct creel_record *r, struct creel_err *err)
+{
+	if (r->reserved)
+		return 0;
+	if (r->reserve < 0)
+		r->reserve = openat(r->dirfd, "reserve", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (r->reserve < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "make the record's reserve");
+	/* blocks, not a hole; on a file system that cannot promise them it writes them */
+	int e = posix_fallocate(r->reserve, 0, CREEL_RECORD_RESERVE);
+	if (e != 0) {
+		(void)!ftruncate(r->reserve, 0);
+		return creel_err_set(err, CREEL_E_OS, e, "keep %d kB of the disk for the record",
+				     CREEL_RECORD_RESERVE >> 10);
+	}
+	r->reserved = true;
+	return 0;
+}
+
+/* 0, or the errno; nothing of it stands in the file then */
+static int write_all(struct creel_record *r)
 {
 	size_t at = 0;
+	int os = 0;
 
+	while (os == 0 && at < r->pending.len) {
+		ssize_t n = write(r->fd, r->pending.data + at, r->pending.len - at);
+		if (n >= 0)
+			at += (size_t)n;
+		else if (errno != EINTR)
+			os = errno;
+	}
+	if (os == 0 && fdatasync(r->fd) < 0)
+		os = errno;
+	/* a line half written would be a broken chain for whoever reads it now */
+	if (os != 0)
+		(void)!ftruncate(r->fd, (off_t)r->size);
+	return os;
+}
+
+int creel_record_commit(struct creel_record *r, struct creel_err *err)
+{
 	if (r->pending.len == 0)
 		return 0;
-	while (at < r->pending.len) {
-		ssize_t n = write(r->fd, r->pending.data + at, r->pending.len - at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		at += (size_t)n;
+	int os = write_all(r);
+	if ((os == ENOSPC || os == EDQUOT) && r->reserved) {
+		r->reserved = false;
+		(void)!ftruncate(r->reserve, 0);
+		os = write_all(r);
 	}
-	if (at < r->pending.len || fdatasync(r->fd) < 0) {
-		int os = errno;
-		/* a line half written would be a broken chain for whoever reads it now */
-		(void)!ftruncate(r->fd, (off_t)r->size);
+	if (os != 0) {
 		creel_buf_clear(&r->pending);
 		r->at = r->committed;
 		return creel_err_set(err, CREEL_E_OS, os, "write the record");

@@ -4,7 +4,7 @@
  * its power socket says quit. Behind vmm/standin.c it shows that creeld's seam to the machine holds
  * for another back end than QEMU, and lets tests have sixty cells in a second.
  *
- * `exec -- garbage|flood|silent` makes it the guest that a test needs.
+ * `exec -- garbage|flood|silent|hold` makes it the guest that a test needs.
  */
 #include "base/cleanup.h"
 #include "wire/ctl.h"
@@ -21,7 +21,7 @@
 
 static struct creel_mux *mux;
 static int chan, power;
-static bool silent, over;
+static bool silent, holding, over;
 
 static void tell(uint8_t type, uint32_t a)
 {
@@ -74,6 +74,9 @@ static void on_open(void *ctx, uint16_t id, uint8_t kind, const uint8_t *spec, s
 		for (int i = 0; i < 2000; i++)
 			tell(CREEL_CTL_NOTE, 0);
 	}
+	holding |= strcmp(s.argv[0], "hold") == 0; /* commands that do not end */
+	if (holding)
+		return;
 	silent = strcmp(s.argv[0], "silent") == 0;
 	creel_buf_init(&out, 65536);
 	(void)creel_execio_put(&out, CREEL_EXECIO_OUT, "stand-in\n", 9, &err);
@@ -86,7 +89,8 @@ static void on_data(void *ctx, uint16_t id, const uint8_t *data, size_t len)
 {
 	struct creel_err err = {0};
 
-	(void)creel_mux_write(mux, id, data, len, &err); /* what does not fit is the sender's loss here */
+	if (!holding)
+		(void)creel_mux_write(mux, id, data, len, &err); /* what does not fit is the sender's loss here */
 	(void)creel_mux_consumed(mux, id, len, &err);
 }
 
@@ -94,7 +98,8 @@ static void on_eof(void *ctx, uint16_t id)
 {
 	struct creel_err err = {0};
 
-	(void)creel_mux_eof(mux, id, &err);
+	if (!holding)
+		(void)creel_mux_eof(mux, id, &err);
 }
 
 static void on_reset(void *ctx, uint16_t id, const uint8_t *why, size_t len)

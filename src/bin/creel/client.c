@@ -371,6 +371,24 @@ int client_addresses(struct creel_client *c, const char *text, struct creel_buf 
 	return r < 0 ? r : plan_ask(c, creel_buf_str(&ask), NULL, 0, out, err);
 }
 
+bool client_ends(struct creel_client *c)
+{
+	static const struct timespec pause = {.tv_nsec = 10000000};
+
+	for (int i = 0; i < 200; i++) {
+		json_t *j = NULL;
+		struct creel_err err = {0};
+		if (client_call(c, "GET", "/v1/status", NULL, &j, &err) < 0)
+			return true;
+		bool ending = json_is_true(json_object_get(j, "ending"));
+		json_decref(j);
+		if (!ending)
+			return false;
+		(void)nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
 int client_end(struct creel_client *c, struct creel_err *err)
 {
 	static const struct timespec pause = {.tv_nsec = 10000000};

@@ -45,6 +45,8 @@ int client_call(struct creel_client *c, const char *method, const char *path, js
 /** A request that upgrades. @return the socket */
 int client_upgrade(struct creel_client *c, const char *method, const char *path, const char *protocol,
 		   json_t *body, struct creel_err *err);
+/** After a failure: has creeld gone, or is it going? Waits for the latter. */
+bool client_ends(struct creel_client *c);
 /** End a creeld that has no cell running, and wait until it has. */
 int client_end(struct creel_client *c, struct creel_err *err);
 /** "/v1/cells/CELL" and @p op. @return CREEL_E_USAGE: no cell can be called so */

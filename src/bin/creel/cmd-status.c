@@ -82,6 +82,10 @@ int cmd_status(struct creel_cli *cli, int argc, char **argv, struct creel_err *e
 		       "ACC", "IMAGE", "PORTS");
 		json_array_foreach(json_object_get(j, "cells"), i, cell)
 			row(cell);
+		const char *record = json_string_value(json_object_get(j, "record"));
+		if (record && strcmp(record, "ok") != 0)
+			printf("the record's disk is full%s: nothing new begins until there is room\n",
+			       strcmp(record, "low") == 0 ? "" : " and it cannot be written");
 	}
 	json_decref(j);
 	return 0;

@@ -234,24 +234,39 @@ static int unsupported(const struct coming *c, struct creel_err *err)
 	return 0;
 }
 
-static int up(struct up *u, int dirfd, struct creel_err *err)
+static int begin(struct up *u, int dirfd, struct creel_err *err)
 {
 	struct netplan autoclean(netplan_fini) net = {0};
+	bool started = false;
+	int r = client_start(&u->client, &started, err);
+
+	u->daemon_ours |= started;
+	if (r == 0)
+		r = netplan_init(&net, &u->client, u->config, err);
+	for (size_t i = 0; r == 0 && i < u->n; i++)
+		r = prepare(u, &u->cells[i], &net, dirfd, err);
+	for (size_t i = 0; r == 0 && i < u->n; i++)
+		r = start(u, &u->cells[i], err);
+	return r;
+}
+
+static int up(struct up *u, int dirfd, struct creel_err *err)
+{
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < u->n; i++)
 		r = unsupported(&u->cells[i], err);
 	for (size_t i = 0; r == 0 && i < u->n; i++)
 		warn(&u->cells[i]);
-	if (r == 0)
-		r = client_start(&u->client, &u->daemon_ours, err);
 	if (r < 0)
 		return r;
-	r = netplan_init(&net, &u->client, u->config, err);
-	for (size_t i = 0; r == 0 && i < u->n; i++)
-		r = prepare(u, &u->cells[i], &net, dirfd, err);
-	for (size_t i = 0; r == 0 && i < u->n; i++)
-		r = start(u, &u->cells[i], err);
+	for (int tries = 0;; tries++) {
+		r = begin(u, dirfd, err);
+		/* another `up` that was interrupted, or a `down`, ends its creeld at this moment: ours is next */
+		if (r >= 0 || client_interrupted || tries == 3 || !client_ends(&u->client))
+			break;
+		*err = (struct creel_err){0};
+	}
 	for (size_t i = 0; r == 0 && i < u->n; i++)
 		r = follow(u, &u->cells[i], err);
 	if (r < 0)
