@@ -555,7 +555,9 @@ int api_open(int listener, struct creel_err *err)
 	eng.http = evhttp_new(eng.base);
 	if (!eng.http)
 		return creel_err_nomem(err);
-	evhttp_set_allowed_methods(eng.http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE);
+	/* those that no operation has are let through to be refused in JSON like the rest */
+	evhttp_set_allowed_methods(eng.http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE |
+					     EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH);
 	evhttp_set_max_body_size(eng.http, BODY_MAX);
 	evhttp_set_max_headers_size(eng.http, HEAD_MAX);
 	evhttp_set_gencb(eng.http, on_request, NULL);
