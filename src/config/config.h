@@ -4,8 +4,8 @@
 #include <jansson.h>
 
 /*
- * creel.yaml as plain structs (creel.yaml(5)). Loading checks all that the file alone can tell;
- * A cell is not checked against its recipe yet.
+ * creel.yaml as plain structs (creel.yaml(5)). Loading checks all that the file alone can tell; a
+ * cell is checked against its recipe by creel_config_check_recipe().
  */
 enum creel_egress_mode {
 	CREEL_EGRESS_NONE,
@@ -21,12 +21,12 @@ enum creel_generate {
 
 struct creel_network_cfg {
 	struct creel_pos pos;
-	struct creel_cidr subnet;    /* its family and size are not checked yet */
+	struct creel_cidr subnet;    /* IPv4, private, /8 to /29 */
 	struct creel_strs upstreams; /* addresses, or the one word `recursive` */
 };
 
 struct creel_volume_cfg {
-	struct creel_str name; /* serial v-NAME; its length is not checked yet */
+	struct creel_str name; /* 18 octets at most: its disk's serial is v-NAME */
 	struct creel_num size; /* octets */
 	struct creel_str at;   /* absolute, normal */
 };
@@ -162,6 +162,36 @@ int creel_config_load(const void *data, size_t len, const char *name, int dirfd,
  */
 int creel_config_load_file(const char *path, struct creel_config *ret_config, int *ret_dirfd,
 			   struct creel_diags *diags, struct creel_err *err);
+
+/**
+ * What only the caller can check (a built-in recipe, what an entry means): called once the file was
+ * read, also when something of it is wrong, so that all errors are told at once. What was wrong is
+ * zero or missing in @p c.
+ */
+struct creel_config_more {
+	/** Append to @p diags. @return 0, or a code that ends the loading (CREEL_E_NOMEM) */
+	int (*check)(void *ctx, const struct creel_config *c, int dirfd, struct creel_diags *diags,
+		     struct creel_err *err);
+	void *ctx;
+};
+/** creel_config_load() with @p more, which may be NULL. */
+int creel_config_load_with(const void *data, size_t len, const char *name, int dirfd,
+			   const struct creel_config_more *more, struct creel_config *ret_config,
+			   struct creel_diags *diags, struct creel_err *err);
+/** creel_config_load_file() with @p more, which may be NULL. */
+int creel_config_load_file_with(const char *path, const struct creel_config_more *more,
+				struct creel_config *ret_config, int *ret_dirfd,
+				struct creel_diags *diags, struct creel_err *err);
+
+struct creel_recipe;
+/**
+ * A cell against its recipe: settings by the recipe's schema, and a volume where the recipe keeps
+ * something in /persist. What is wrong is appended to @p diags.
+ * @return 0, CREEL_E_NOMEM
+ */
+int creel_config_check_recipe(const struct creel_config *c, const struct creel_cell_cfg *cell,
+			      const struct creel_recipe *recipe, struct creel_diags *diags,
+			      struct creel_err *err);
 
 /** The cell of that name, or NULL. */
 const struct creel_cell_cfg *creel_config_cell(const struct creel_config *c, const char *name);

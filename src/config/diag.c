@@ -15,20 +15,34 @@ void creel_diags_fini(struct creel_diags *d)
 	*d = (struct creel_diags){0};
 }
 
+/* What stands behind an anchor is read once for each of its aliases. */
+static bool told(const struct creel_diags *d, enum creel_diag_level level, const char *file,
+		 struct creel_pos pos, const char *msg)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i].level == level && d->v[i].pos.line == pos.line &&
+		    d->v[i].pos.column == pos.column && strcmp(d->v[i].msg, msg) == 0 &&
+		    strcmp(d->v[i].file, file) == 0)
+			return true;
+	return false;
+}
+
 void creel_diag_add(struct creel_diags *d, enum creel_diag_level level, const char *file,
 		    struct creel_pos pos, const char *fmt, ...)
 {
 	char msg[400];
 	va_list ap;
 
+	va_start(ap, fmt);
+	vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	if (told(d, level, file, pos, msg))
+		return;
 	d->errors += level == CREEL_DIAG_ERROR;
 	if (d->n >= CREEL_DIAGS_MAX) {
 		d->dropped++;
 		return;
 	}
-	va_start(ap, fmt);
-	vsnprintf(msg, sizeof(msg), fmt, ap);
-	va_end(ap);
 	if (!d->v)
 		d->v = calloc(CREEL_DIAGS_MAX, sizeof(*d->v));
 	if (!d->v) {

@@ -1,12 +1,9 @@
 #include "base/cleanup.h"
-#include "base/closest.h"
-#include "config/keys.h"
-#include "config/recipe.h"
+#include "config/check.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
-#include <sys/stat.h>
 
 void creel_config_fini(struct creel_config *c)
 {
@@ -48,66 +45,6 @@ bool creel_config_needs_trust(const struct creel_config *c)
 	return false;
 }
 
-static void check_recipe_name(struct walk *w, const struct creel_cell_cfg *cell, int dirfd)
-{
-	struct stat st;
-	const char *s = cell->recipe.s;
-	size_t n = 0;
-
-	if (!s)
-		return;
-	if (creel_recipe_is_path(s)) {
-		if (dirfd >= 0 && (fstatat(dirfd, s, &st, 0) < 0 || !S_ISREG(st.st_mode)))
-			creel_walk_error(w, cell->recipe.pos, "no recipe file at `%.200s`", s);
-		return;
-	}
-	for (; creel_recipe_builtin[n]; n++)
-		if (strcmp(creel_recipe_builtin[n], s) == 0)
-			return;
-	const char *near = creel_closest(s, creel_recipe_builtin, n);
-	creel_walk_error(w, cell->recipe.pos, "unknown recipe `%s`; %s%s%s", s,
-			 near ? "did you mean `" : "it is base, openclaw, gog or a path with a `/`",
-			 near ? near : "", near ? "`?" : "");
-}
-
-static void check_cell(struct walk *w, const struct creel_config *c, size_t at, int dirfd)
-{
-	const struct creel_cell_cfg *cell = &c->cells.v[at];
-
-	check_recipe_name(w, cell, dirfd);
-	for (size_t i = 0; i < cell->secrets.n; i++) {
-		const struct creel_secret_cfg *s = &cell->secrets.v[i];
-		int sources = (s->generate.v != 0) + (s->env.s != NULL) + (s->pair.s != NULL) +
-			      (s->command.pos.line != 0) + (s->file.s != NULL);
-		if (sources > 1)
-			creel_walk_error(w, s->name.pos,
-					 "secret `%s` has %d sources; keep one of generate, env, "
-					 "pair, command, file",
-					 s->name.s, sources);
-		if (s->pair.s && !creel_config_cell(c, s->pair.s))
-			creel_walk_error(w, s->pair.pos, "no cell `%s` in this file", s->pair.s);
-	}
-	for (size_t i = 0; i < cell->reach.n; i++)
-		if (cell->reach.v[i].cell.s && !creel_config_cell(c, cell->reach.v[i].cell.s))
-			creel_walk_error(w, cell->reach.v[i].cell.pos, "no cell `%s` in this file",
-					 cell->reach.v[i].cell.s);
-	for (size_t i = 0; i < cell->gate.clients.n; i++)
-		if (!creel_config_cell(c, cell->gate.clients.v[i].s))
-			creel_walk_error(w, cell->gate.clients.v[i].pos, "no cell `%s` in this file",
-					 cell->gate.clients.v[i].s);
-	for (size_t i = 0; i < cell->publish.n; i++)
-		for (size_t d = 0; d <= at; d++)
-			for (size_t j = 0; j < (d == at ? i : c->cells.v[d].publish.n); j++) {
-				const struct creel_publish *a = &cell->publish.v[i],
-							   *b = &c->cells.v[d].publish.v[j];
-				if (a->host == b->host && strcmp(a->address, b->address) == 0)
-					creel_walk_error(w, a->text.pos,
-							 "port %u of %s is published already on "
-							 "line %u; take another",
-							 a->host, a->address, b->text.pos.line);
-			}
-}
-
 /* Tree to struct; the arena is the caller's on success. */
 static int load(const void *data, size_t len, const char *name, const struct key *keys, void *out,
 		struct creel_arena *arena, struct creel_diags *diags, struct creel_err *err)
@@ -127,9 +64,9 @@ static int load(const void *data, size_t len, const char *name, const struct key
 	return root ? 0 : creel_err_set(err, CREEL_E_CONFIG, 0, "%s is not right", name);
 }
 
-int creel_config_load(const void *data, size_t len, const char *name, int dirfd,
-		      struct creel_config *ret_config, struct creel_diags *diags,
-		      struct creel_err *err)
+int creel_config_load_with(const void *data, size_t len, const char *name, int dirfd,
+			   const struct creel_config_more *more, struct creel_config *ret_config,
+			   struct creel_diags *diags, struct creel_err *err)
 {
 	struct creel_arena *arena = creel_arena_new();
 	size_t before = diags->errors;
@@ -141,18 +78,28 @@ int creel_config_load(const void *data, size_t len, const char *name, int dirfd,
 	int r = load(data, len, name, creel_config_keys, &c, arena, diags, err);
 	if (r == CREEL_E_NOMEM)
 		return r;
-	for (size_t i = 0; i < c.cells.n; i++)
-		check_cell(&w, &c, i, dirfd);
+	if (!(c.file = creel_arena_strndup(arena, name, strlen(name))))
+		return creel_err_nomem(err);
+	creel_check_config(&w, &c, dirfd);
+	int m = more ? more->check(more->ctx, &c, dirfd, diags, err) : 0;
 	creel_diags_sort(diags);
-	c.file = creel_arena_strndup(arena, name, strlen(name));
 	if (arena->failed || diags->nomem)
 		return creel_err_nomem(err);
+	if (m < 0)
+		return m;
 	if (r < 0 || diags->errors > before)
 		return creel_err_set(err, CREEL_E_CONFIG, 0, "%s is not right", name);
 	crypto_generichash(c.hash, sizeof(c.hash), data, len, NULL, 0);
 	*ret_config = c;
 	c.arena = NULL;
 	return 0;
+}
+
+int creel_config_load(const void *data, size_t len, const char *name, int dirfd,
+		      struct creel_config *ret_config, struct creel_diags *diags,
+		      struct creel_err *err)
+{
+	return creel_config_load_with(data, len, name, dirfd, NULL, ret_config, diags, err);
 }
 
 int creel_recipe_load(const void *data, size_t len, const char *name, int dirfd,
@@ -164,10 +111,17 @@ int creel_recipe_load(const void *data, size_t len, const char *name, int dirfd,
 	if (!arena)
 		return creel_err_nomem(err);
 	struct creel_recipe autoclean(creel_recipe_fini) c = {.arena = arena};
+	struct walk w = {arena, name, diags};
+	size_t before = diags->errors;
 	int r = load(data, len, name, creel_recipe_keys, &c, arena, diags, err);
-	creel_diags_sort(diags);
-	if (r < 0)
+	if (r == CREEL_E_NOMEM)
 		return r;
+	creel_check_recipe(&w, &c, dirfd);
+	creel_diags_sort(diags);
+	if (arena->failed || diags->nomem)
+		return creel_err_nomem(err);
+	if (r < 0 || diags->errors > before)
+		return creel_err_set(err, CREEL_E_CONFIG, 0, "%s is not right", name);
 	c.text = creel_arena_strndup(arena, data, len);
 	c.text_len = len;
 	if (!c.text || !(c.file = creel_arena_strndup(arena, name, strlen(name))))
@@ -189,6 +143,9 @@ static int slurp(int dirfd, const char *path, struct creel_buf *out, int *ret_di
 
 	if (fd < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
+	/* not to hang on a FIFO that nobody writes to; a pipe that is slow is waited for */
+	if (fcntl(fd, F_SETFL, 0) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
 	if (slash && (size_t)(slash - path) + 2 > sizeof(dir))
 		return creel_err_set(err, CREEL_E_TOOBIG, 0, "path of %s", path);
 	if (slash)
@@ -209,8 +166,9 @@ static int slurp(int dirfd, const char *path, struct creel_buf *out, int *ret_di
 	return *ret_dirfd < 0 ? creel_err_set(err, CREEL_E_OS, errno, "open folder %s", dir) : 0;
 }
 
-int creel_config_load_file(const char *path, struct creel_config *ret_config, int *ret_dirfd,
-			   struct creel_diags *diags, struct creel_err *err)
+int creel_config_load_file_with(const char *path, const struct creel_config_more *more,
+				struct creel_config *ret_config, int *ret_dirfd,
+				struct creel_diags *diags, struct creel_err *err)
 {
 	struct creel_buf autoclean(creel_buf_fini) b;
 	autofd int dir = -1;
@@ -218,10 +176,17 @@ int creel_config_load_file(const char *path, struct creel_config *ret_config, in
 	creel_buf_init(&b, CREEL_YAML_MAX_OCTETS + 1);
 	int r = slurp(AT_FDCWD, path, &b, &dir, err);
 	if (r == 0)
-		r = creel_config_load(creel_buf_str(&b), b.len, path, dir, ret_config, diags, err);
+		r = creel_config_load_with(creel_buf_str(&b), b.len, path, dir, more, ret_config, diags,
+					   err);
 	if (r == 0 && ret_dirfd)
 		*ret_dirfd = steal_fd(&dir);
 	return r;
+}
+
+int creel_config_load_file(const char *path, struct creel_config *ret_config, int *ret_dirfd,
+			   struct creel_diags *diags, struct creel_err *err)
+{
+	return creel_config_load_file_with(path, NULL, ret_config, ret_dirfd, diags, err);
 }
 
 int creel_recipe_load_file(int dirfd, const char *path, struct creel_recipe *ret_recipe,

@@ -290,6 +290,11 @@ struct creel_node *creel_node_parse(struct creel_arena *arena, const void *data,
 		arena->failed = 1;
 		return NULL;
 	}
+	/* told the encoding, libyaml takes a byte order mark for text */
+	if (len >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) {
+		data = (const char *)data + 3;
+		len -= 3;
+	}
 	yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&p, data, len);
 	while (more) {

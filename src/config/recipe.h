@@ -87,7 +87,7 @@ struct creel_recipe {
 		struct creel_pos pos;
 	} files;
 	struct {
-		struct creel_service_cfg *v; /* in file order; `after` is not checked yet */
+		struct creel_service_cfg *v; /* in file order; no ring of `after` */
 		size_t n;
 		struct creel_pos pos;
 	} services;

@@ -199,12 +199,20 @@ static const char errors_text[] =
 	"octets that are not UTF-8 and control characters are errors. A file is at most 1 MiB, 63 "
 	"levels deep and 50000 values with its aliases written out.";
 static const char cells_text[] =
-	"Beside each key's own value this is checked: one port of an address is published once; every "
-	"cell that another key names is in the file; a secret has one source at most; a recipe is a "
-	"built-in or a file that is there.";
+	"Beside each key's own value this is checked: a port of the host is published once, where "
+	"0.0.0.0 and :: are every address; the subnet is private, IPv4, /8 to /29, and has an address "
+	"for each cell; volumes are at folders of their own, the outer before the inner, and their "
+	"names have 18 characters at most; every cell that another key names is in the file; a secret "
+	"has one source at most; entries of `egress` and rules of `gate` mean something; a recipe is a "
+	"built-in or a file that is there, and is right itself; a cell has a volume where its recipe "
+	"keeps something in /persist; `settings` fit the recipe's schema.";
 static const char recipe_text[] =
-	"A recipe is a file of its own, named by a path with a `/` in `recipe`. A cell's `settings` are "
-	"not checked against the recipe's schema in this version.";
+	"A recipe is a file of its own, named by a path with a `/` in `recipe`. What it names is in it: "
+	"owners of files and users of services under `users`, services that others wait for under "
+	"`services`; sources of files lie beneath its folder, and no link leads there. Its `settings` "
+	"are a JSON Schema of the words type, properties, required, enum, items, additionalProperties, "
+	"minimum, maximum, description, default and title. A key that `properties` does not name is an "
+	"error, unless `additionalProperties` allows it.";
 
 static void body(struct page *p)
 {

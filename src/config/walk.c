@@ -2,6 +2,7 @@
 #include "base/closest.h"
 #include "config/keys.h"
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -60,6 +61,7 @@ static void text(struct walk *w, const struct creel_node *n, const char *name, e
 {
 	const struct texttype *t = creel_key_text(type);
 
+	*out = (struct creel_str){NULL, n->pos}; /* there, whatever it is */
 	if (n->kind != NODE_SCALAR) {
 		wrong_type(w, n, name, t->what);
 		return;
@@ -333,9 +335,13 @@ static void pairs(struct walk *w, const struct creel_node *n, const struct key *
 
 static json_t *scalar_json(const struct creel_node *n)
 {
+	enum node_type t = creel_node_type(n);
+	double real = t == NODE_INT || t == NODE_FLOAT ? strtod(n->text, NULL) : 0;
 	long long v;
 
-	switch (creel_node_type(n)) {
+	if (!isfinite(real))
+		return json_string(n->text); /* too large for a double: no number of JSON */
+	switch (t) {
 	case NODE_NULL:
 		return json_null();
 	case NODE_BOOL:
@@ -343,9 +349,9 @@ static json_t *scalar_json(const struct creel_node *n)
 	case NODE_INT:
 		errno = 0;
 		v = strtoll(n->text, NULL, 10);
-		return errno ? json_real(strtod(n->text, NULL)) : json_integer(v);
+		return errno ? json_real(real) : json_integer(v);
 	case NODE_FLOAT:
-		return json_real(strtod(n->text, NULL));
+		return json_real(real);
 	case NODE_TEXT:
 		break;
 	}
@@ -354,11 +360,8 @@ static json_t *scalar_json(const struct creel_node *n)
 
 json_t *creel_node_json(const struct creel_node *n)
 {
-	if (n->kind == NODE_SCALAR) {
-		json_t *j = scalar_json(n);
-		/* a number too large for a double is no JSON */
-		return j ? j : json_string(n->text);
-	}
+	if (n->kind == NODE_SCALAR)
+		return scalar_json(n);
 	json_t *j = n->kind == NODE_SEQ ? json_array() : json_object();
 	for (size_t i = 0; j && i < n->n; i += n->kind == NODE_SEQ ? 1 : 2) {
 		int r = n->kind == NODE_SEQ

@@ -1,7 +1,7 @@
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "cmds.h"
-#include "config/config.h"
+#include "load.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,37 +73,15 @@ static void show(json_t *cell)
 		printf("  not enforced yet: %s\n", json_string_value(v));
 }
 
-/* Every diagnostic on its own line, on standard error. */
-static void diags_show(const struct creel_diags *d)
-{
-	struct creel_buf autoclean(creel_buf_fini) text;
-	struct creel_err err = {0};
-
-	creel_buf_init(&text, 1 << 20);
-	for (size_t i = 0; i < d->n; i++) {
-		creel_buf_clear(&text);
-		(void)creel_escape_term(&text, d->v[i].file, strlen(d->v[i].file), &err);
-		fprintf(stderr, "%s:%u:%u: ", creel_buf_str(&text), d->v[i].pos.line, d->v[i].pos.column);
-		creel_buf_clear(&text);
-		(void)creel_escape_term(&text, d->v[i].msg, strlen(d->v[i].msg), &err);
-		fprintf(stderr, "%s\n", creel_buf_str(&text));
-	}
-	if (d->dropped > 0)
-		fprintf(stderr, "and %zu more\n", d->dropped);
-}
-
 int cmd_plan(struct creel_cli *cli, int argc, char **argv, struct creel_err *err)
 {
-	const char *file = cli->file ? cli->file : "creel.yaml";
-	struct creel_diags autoclean(creel_diags_fini) diags = {0};
 	struct creel_config config = {0};
 	int dirfd = -1;
 
 	if (argc > 1)
 		return creel_err_set(err, CREEL_E_USAGE, 0, "plan takes no argument; the file is named by -f");
-	int r = creel_config_load_file(file, &config, &dirfd, &diags, err);
+	int r = load_config(cli, &config, &dirfd, err);
 	autofd int dir __attribute__((unused)) = dirfd;
-	diags_show(&diags);
 	if (r < 0)
 		return r;
 	struct creel_config autoclean(creel_config_fini) owned = config;

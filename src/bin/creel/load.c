@@ -1,5 +1,6 @@
 #include "load.h"
 #include "base/escape.h"
+#include "loadcheck.h"
 #include "where.h"
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,8 @@ int load_config(struct creel_cli *cli, struct creel_config *ret, int *ret_dirfd,
 	struct creel_err ignored = {0};
 
 	creel_buf_init(&text, 1 << 20);
-	int r = creel_config_load_file(file, ret, ret_dirfd, &diags, err);
+	const struct creel_config_more more = {.check = load_check};
+	int r = creel_config_load_file_with(file, &more, ret, ret_dirfd, &diags, err);
 	(void)creel_diags_print(&diags, CREEL_DIAG_ERROR, &text, &ignored);
 	(void)creel_diags_print(&diags, CREEL_DIAG_NOTE, &text, &ignored);
 	fputs(creel_buf_str(&text), stderr);
