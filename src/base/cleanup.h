@@ -28,16 +28,16 @@ static inline void creel_cleanup_dir(DIR **d)
 		closedir(*d);
 }
 
-#define autofd	 __attribute__((cleanup(creel_cleanup_fd)))
+#define autofd   __attribute__((cleanup(creel_cleanup_fd)))
 #define autofree __attribute__((cleanup(creel_cleanup_free)))
 #define autofile __attribute__((cleanup(creel_cleanup_file)))
-#define autodir	 __attribute__((cleanup(creel_cleanup_dir)))
+#define autodir  __attribute__((cleanup(creel_cleanup_dir)))
 
 /** Declare `auto_NAME`'s cleanup: CREEL_DEFINE_CLEANUP(struct creel_buf, creel_buf_fini) */
-#define CREEL_DEFINE_CLEANUP(type, fn)                                                             \
-	static inline void fn##_cleanup(type *p)                                                   \
-	{                                                                                          \
-		fn(p);                                                                             \
+#define CREEL_DEFINE_CLEANUP(type, fn)           \
+	static inline void fn##_cleanup(type *p) \
+	{                                        \
+		fn(p);                           \
 	}
 #define autoclean(fn) __attribute__((cleanup(fn##_cleanup)))
 
@@ -47,23 +47,23 @@ static inline int steal_fd(int *fd)
 	*fd = -1;
 	return r;
 }
-#define steal_ptr(pp)                                                                              \
-	({                                                                                         \
-		__typeof__(*(pp)) steal_p_ = *(pp);                                                \
-		*(pp) = NULL;                                                                      \
-		steal_p_;                                                                          \
+#define steal_ptr(pp)                               \
+	({                                          \
+		__typeof__(*(pp)) steal_p_ = *(pp); \
+		*(pp) = NULL;                       \
+		steal_p_;                           \
 	})
 
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)                                                                                  \
-	({                                                                                         \
-		__typeof__(a) min_a_ = (a);                                                        \
-		__typeof__(b) min_b_ = (b);                                                        \
-		min_a_ < min_b_ ? min_a_ : min_b_;                                                 \
+#define MIN(a, b)                                  \
+	({                                         \
+		__typeof__(a) min_a_ = (a);        \
+		__typeof__(b) min_b_ = (b);        \
+		min_a_ < min_b_ ? min_a_ : min_b_; \
 	})
-#define MAX(a, b)                                                                                  \
-	({                                                                                         \
-		__typeof__(a) max_a_ = (a);                                                        \
-		__typeof__(b) max_b_ = (b);                                                        \
-		max_a_ > max_b_ ? max_a_ : max_b_;                                                 \
+#define MAX(a, b)                                  \
+	({                                         \
+		__typeof__(a) max_a_ = (a);        \
+		__typeof__(b) max_b_ = (b);        \
+		max_a_ > max_b_ ? max_a_ : max_b_; \
 	})

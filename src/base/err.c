@@ -52,9 +52,9 @@ int creel_err_nomem(struct creel_err *err)
 const char *creel_code_name(int code)
 {
 	static const char *const names[] = {
-		"ok", "os",     "nomem",    "syntax", "trunc",   "toobig", "invalid",
-		"notfound", "exists", "denied",   "timeout", "closed", "proto",  "broken",
-		"config", "usage",  "child",    "unsupported", "busy", "cancelled",
+		"ok",       "os",     "nomem",  "syntax",      "trunc",  "toobig",    "invalid",
+		"notfound", "exists", "denied", "timeout",     "closed", "proto",     "broken",
+		"config",   "usage",  "child",  "unsupported", "busy",   "cancelled",
 	};
 	size_t i = code <= 0 ? (size_t)-code : 0;
 	return i < sizeof(names) / sizeof(names[0]) ? names[i] : "unknown";

@@ -22,9 +22,9 @@ struct creel_diag {
 struct creel_diags {
 	struct creel_diag *v;
 	size_t n;
-	size_t errors;	/* all, kept or not */
+	size_t errors;  /* all, kept or not */
 	size_t dropped; /* of any level, over the bound */
-	bool nomem;	/* one could not be stored: the list is not whole */
+	bool nomem;     /* one could not be stored: the list is not whole */
 };
 #define CREEL_DIAGS_MAX 100
 

@@ -15,7 +15,7 @@ enum node_kind {
 struct creel_node {
 	enum node_kind kind;
 	struct creel_pos pos;
-	bool plain;	  /* a scalar without quotes: may be a number, boolean or null */
+	bool plain;       /* a scalar without quotes: may be a number, boolean or null */
 	const char *text; /* of a scalar; no NUL inside */
 	size_t len;
 	struct creel_node **kids; /* of a mapping: key, value, key, ... */

@@ -66,7 +66,8 @@ static void bound(char *to, size_t size, const struct key *k, int64_t v)
 	static const struct {
 		int64_t octets;
 		const char *name;
-	} units[] = {{1LL << 40, "TiB"}, {1LL << 30, "GiB"}, {1LL << 20, "MiB"}, {1LL << 10, "KiB"}};
+	} units[] = {
+		{1LL << 40, "TiB"}, {1LL << 30, "GiB"}, {1LL << 20, "MiB"}, {1LL << 10, "KiB"}};
 	static const struct {
 		int64_t ms;
 		const char *name;
@@ -146,7 +147,7 @@ static void rows(struct page *p, const struct key *keys, const char *prefix)
 		}
 		if (!k->sub)
 			continue;
-		const char *between = k->type == K_MAP	  ? "."
+		const char *between = k->type == K_MAP    ? "."
 				      : k->type == K_MAPS ? "[]."
 				      : k->item == K_PATH ? ".PATH."
 							  : ".NAME.";
@@ -157,7 +158,8 @@ static void rows(struct page *p, const struct key *keys, const char *prefix)
 
 static void table(struct page *p, const struct key *keys)
 {
-	put(p, "%s", p->man ? ".Bl -tag -width Ds\n" : "| key | value | meaning |\n|---|---|---|\n");
+	put(p, "%s",
+	    p->man ? ".Bl -tag -width Ds\n" : "| key | value | meaning |\n|---|---|---|\n");
 	rows(p, keys, "");
 	put(p, "%s", p->man ? ".El\n" : "\n");
 }
@@ -189,36 +191,48 @@ static void heading(struct page *p, const char *s)
 	p->fresh = true;
 }
 
-static const char types_text[] =
-	"A size is a whole number and KiB, MiB, GiB or TiB. A duration is a whole number and ms, s, "
-	"m, h or d. A word that YAML would read as a number, a boolean or null stands in quotes where "
-	"text is wanted. JSON is YAML: a file may be JSON.";
+static const char types_text[] = "A size is a whole number and KiB, MiB, GiB or TiB. A duration is "
+				 "a whole number and ms, s, "
+				 "m, h or d. A word that YAML would read as a number, a boolean or "
+				 "null stands in quotes where "
+				 "text is wanted. JSON is YAML: a file may be JSON.";
 static const char errors_text[] =
-	"Everything that is wrong is said at once, as FILE:LINE:COLUMN: what is wrong, and what would "
-	"be right; the exit status is 2. Unknown keys, keys that stand twice, a second document, tags, "
+	"Everything that is wrong is said at once, as FILE:LINE:COLUMN: what is wrong, and what "
+	"would "
+	"be right; the exit status is 2. Unknown keys, keys that stand twice, a second document, "
+	"tags, "
 	"octets that are not UTF-8 and control characters are errors. A file is at most 1 MiB, 63 "
 	"levels deep and 50000 values with its aliases written out.";
 static const char cells_text[] =
 	"Beside each key's own value this is checked: a port of the host is published once, where "
-	"0.0.0.0 and :: are every address; the subnet is private, IPv4, /8 to /29, and has an address "
+	"0.0.0.0 and :: are every address; the subnet is private, IPv4, /8 to /29, and has an "
+	"address "
 	"for each cell; volumes are at folders of their own, the outer before the inner, and their "
-	"names have 18 characters at most; every cell that another key names is in the file; a secret "
-	"has one source at most; entries of `egress` and rules of `gate` mean something; a recipe is a "
-	"built-in or a file that is there, and is right itself; a cell has a volume where its recipe "
+	"names have 18 characters at most; every cell that another key names is in the file; a "
+	"secret "
+	"has one source at most; entries of `egress` and rules of `gate` mean something; a recipe "
+	"is a "
+	"built-in or a file that is there, and is right itself; a cell has a volume where its "
+	"recipe "
 	"keeps something in /persist; `settings` fit the recipe's schema.";
 static const char recipe_text[] =
-	"A recipe is a file of its own, named by a path with a `/` in `recipe`. What it names is in it: "
+	"A recipe is a file of its own, named by a path with a `/` in `recipe`. What it names is "
+	"in it: "
 	"owners of files and users of services under `users`, services that others wait for under "
-	"`services`; sources of files lie beneath its folder, and no link leads there. Its `settings` "
-	"are a JSON Schema of the words type, properties, required, enum, items, additionalProperties, "
-	"minimum, maximum, description, default and title. A key that `properties` does not name is an "
+	"`services`; sources of files lie beneath its folder, and no link leads there. Its "
+	"`settings` "
+	"are a JSON Schema of the words type, properties, required, enum, items, "
+	"additionalProperties, "
+	"minimum, maximum, description, default and title. A key that `properties` does not name "
+	"is an "
 	"error, unless `additionalProperties` allows it.";
 
 static void body(struct page *p)
 {
 	heading(p, p->man ? "DESCRIPTION" : "creel.yaml");
 	if (p->man) {
-		put(p, ".Nm\nsays which cells there are, what each is built from, and what it may do.\n"
+		put(p, ".Nm\nsays which cells there are, what each is built from, and what it may "
+		       "do.\n"
 		       "It is read by\n.Xr creel 1 .\n");
 		p->fresh = false;
 	}
@@ -243,9 +257,10 @@ int creel_reference_markdown(struct creel_buf *out, struct creel_err *err)
 {
 	struct page p = {.out = out, .err = err};
 
-	put(&p, "<!-- made by `creel schema --format=markdown`; change src/config/keys.c instead -->\n"
-		"# Reference: creel.yaml and recipes\n\n"
-		"`creel schema` prints the same as JSON Schema, for editors.\n\n");
+	put(&p,
+	    "<!-- made by `creel schema --format=markdown`; change src/config/keys.c instead -->\n"
+	    "# Reference: creel.yaml and recipes\n\n"
+	    "`creel schema` prints the same as JSON Schema, for editors.\n\n");
 	body(&p);
 	return p.r;
 }
@@ -258,6 +273,6 @@ int creel_reference_man(struct creel_buf *out, struct creel_err *err)
 		".Dd November 24, 2026\n.Dt CREEL.YAML 5\n.Os\n.Sh NAME\n.Nm creel.yaml\n"
 		".Nd the configuration of creel, and its recipes\n");
 	body(&p);
-	put(&p, ".Sh SEE ALSO\n.Xr creel 1 ,\n.Xr creel-events 7 ,\n.Xr creeld 8\n");
+	put(&p, ".Sh SEE ALSO\n.Xr creel 1 ,\n.Xr creel-events 5 ,\n.Xr creeld 8\n");
 	return p.r;
 }

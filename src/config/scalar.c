@@ -47,7 +47,7 @@ int creel_parse_size(const char *s, int64_t *ret)
 
 int creel_parse_duration(const char *s, int64_t *ret_ms)
 {
-	static const struct unit units[] = {{"ms", 1},	      {"s", 1000},     {"m", 60000},
+	static const struct unit units[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
 					    {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
 	return with_unit(s, units, ret_ms);
 }

@@ -135,8 +135,9 @@ static json_t *map_schema(const struct key *keys)
 		if (k->required && json_array_append_new(required, json_string(k->name)) < 0)
 			bad = true;
 	}
-	json_t *out = bad ? NULL : json_pack("{s:s,s:b,s:O}", "type", "object",
-					     "additionalProperties", 0, "properties", props);
+	json_t *out = bad ? NULL
+			  : json_pack("{s:s,s:b,s:O}", "type", "object", "additionalProperties", 0,
+				      "properties", props);
 	if (out && json_array_size(required) > 0)
 		set(out, "required", json_incref(required), &bad);
 	json_decref(props);
@@ -151,9 +152,10 @@ static json_t *map_schema(const struct key *keys)
 static json_t *top(const struct key *keys, const char *title)
 {
 	json_t *map = map_schema(keys);
-	json_t *out = map ? json_pack("{s:s,s:s}", "$schema",
-				      "https://json-schema.org/draft/2020-12/schema", "title", title)
-			  : NULL;
+	json_t *out =
+		map ? json_pack("{s:s,s:s}", "$schema",
+				"https://json-schema.org/draft/2020-12/schema", "title", title)
+		    : NULL;
 
 	if (out && json_object_update(out, map) < 0) {
 		json_decref(out);

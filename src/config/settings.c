@@ -52,8 +52,8 @@ static const char *type_of(const struct creel_node *n)
 static const char *words(const char *type)
 {
 	static const char *const pairs[][2] = {
-		{"array", "a list"},   {"object", "a mapping"},	       {"null", "nothing"},
-		{"string", "text"},    {"boolean", "true or false"},   {"integer", "a whole number"},
+		{"array", "a list"},   {"object", "a mapping"},      {"null", "nothing"},
+		{"string", "text"},    {"boolean", "true or false"}, {"integer", "a whole number"},
 		{"number", "a number"}};
 
 	for (size_t i = 0; i < ELEMENTSOF(pairs); i++)
@@ -64,10 +64,12 @@ static const char *words(const char *type)
 
 static bool is_type(const char *have, const char *want)
 {
-	return strcmp(have, want) == 0 || (strcmp(want, "number") == 0 && strcmp(have, "integer") == 0);
+	return strcmp(have, want) == 0 ||
+	       (strcmp(want, "number") == 0 && strcmp(have, "integer") == 0);
 }
 
-static bool type_check(struct walk *w, const struct creel_node *n, json_t *type, const struct at *at)
+static bool type_check(struct walk *w, const struct creel_node *n, json_t *type,
+		       const struct at *at)
 {
 	const char *have = type_of(n);
 	char where[200], want[200] = "";
@@ -94,7 +96,8 @@ static bool type_check(struct walk *w, const struct creel_node *n, json_t *type,
 	return false;
 }
 
-static void enum_check(struct walk *w, const struct creel_node *n, json_t *list, const struct at *at)
+static void enum_check(struct walk *w, const struct creel_node *n, json_t *list,
+		       const struct at *at)
 {
 	char where[200], all[160] = "";
 	const char *names[NAMES];
@@ -124,10 +127,12 @@ static void enum_check(struct walk *w, const struct creel_node *n, json_t *list,
 	path(at, where, sizeof(where));
 	creel_walk_error(w, n->pos, "`%s: %.60s` is unknown; %s%s%s", where,
 			 n->kind == NODE_SCALAR ? n->text : "...",
-			 near ? "did you mean `" : "it is one of ", near ? near : all, near ? "`?" : "");
+			 near ? "did you mean `" : "it is one of ", near ? near : all,
+			 near ? "`?" : "");
 }
 
-static void range_check(struct walk *w, const struct creel_node *n, json_t *schema, const struct at *at)
+static void range_check(struct walk *w, const struct creel_node *n, json_t *schema,
+			const struct at *at)
 {
 	json_t *min = json_object_get(schema, "minimum"), *max = json_object_get(schema, "maximum");
 	char where[200];
@@ -138,16 +143,17 @@ static void range_check(struct walk *w, const struct creel_node *n, json_t *sche
 	double v = strtod(n->text, NULL);
 	path(at, where, sizeof(where));
 	if (json_is_number(min) && v < json_number_value(min))
-		creel_walk_error(w, n->pos, "`%s: %.40s` is out of range; it is %.15g at least", where,
-				 n->text, json_number_value(min));
+		creel_walk_error(w, n->pos, "`%s: %.40s` is out of range; it is %.15g at least",
+				 where, n->text, json_number_value(min));
 	if (json_is_number(max) && v > json_number_value(max))
-		creel_walk_error(w, n->pos, "`%s: %.40s` is out of range; it is %.15g at most", where,
-				 n->text, json_number_value(max));
+		creel_walk_error(w, n->pos, "`%s: %.40s` is out of range; it is %.15g at most",
+				 where, n->text, json_number_value(max));
 }
 
 static void check(struct walk *w, const struct creel_node *n, json_t *schema, const struct at *at);
 
-static void unknown(struct walk *w, const struct creel_node *key, json_t *props, const struct at *at)
+static void unknown(struct walk *w, const struct creel_node *key, json_t *props,
+		    const struct at *at)
 {
 	char where[200], all[200] = "";
 	const char *names[NAMES], *name;
@@ -164,14 +170,14 @@ static void unknown(struct walk *w, const struct creel_node *key, json_t *props,
 	const char *near = creel_closest(key->text, names, n);
 	path(at, where, sizeof(where));
 	creel_walk_error(w, key->pos, "unknown key `%.60s` in `%s`; %s%s%s", key->text, where,
-			 near	  ? "did you mean `"
+			 near     ? "did you mean `"
 			 : all[0] ? "known here: "
 				  : "it has none",
 			 near ? near : all, near ? "`?" : "");
 }
 
-static void map_check(struct walk *w, const struct creel_node *n, json_t *schema, const struct at *at,
-		      struct creel_pos where)
+static void map_check(struct walk *w, const struct creel_node *n, json_t *schema,
+		      const struct at *at, struct creel_pos where)
 {
 	json_t *props = json_object_get(schema, "properties"), *req, *one;
 	json_t *more = json_object_get(schema, "additionalProperties");
@@ -196,7 +202,8 @@ static void map_check(struct walk *w, const struct creel_node *n, json_t *schema
 		if (has || !json_is_string(one))
 			continue;
 		path(at, text, sizeof(text));
-		creel_walk_error(w, n ? n->pos : where, "`%s.%.60s` is missing; the recipe needs it", text,
+		creel_walk_error(w, n ? n->pos : where,
+				 "`%s.%.60s` is missing; the recipe needs it", text,
 				 json_string_value(one));
 	}
 }
@@ -239,8 +246,8 @@ static const struct creel_node *word(const struct creel_node *n, const char *nam
 
 static void type_word(struct walk *w, const struct creel_node *n)
 {
-	static const char *const types[] = {"array", "object", "string", "boolean", "integer", "number",
-					    "null"};
+	static const char *const types[] = {"array",   "object", "string", "boolean",
+					    "integer", "number", "null"};
 
 	for (size_t i = 0; n->kind == NODE_SEQ && i < n->n; i++)
 		type_word(w, n->kids[i]);
@@ -255,10 +262,9 @@ static void type_word(struct walk *w, const struct creel_node *n)
 
 void creel_check_schema(struct walk *w, const struct creel_node *n)
 {
-	static const char *const known[] = {"type",	   "properties", "required",
-					    "enum",	   "items",	 "additionalProperties",
-					    "minimum",	   "maximum",	 "description",
-					    "default",	   "title"};
+	static const char *const known[] = {
+		"type",    "properties", "required",    "enum",    "items", "additionalProperties",
+		"minimum", "maximum",    "description", "default", "title"};
 	const struct creel_node *v;
 
 	if (n->kind != NODE_MAP) {
@@ -272,10 +278,12 @@ void creel_check_schema(struct walk *w, const struct creel_node *n)
 			ok |= strcmp(known[k], key->text) == 0;
 		const char *near = ok ? NULL : creel_closest(key->text, known, ELEMENTSOF(known));
 		if (!ok)
-			creel_walk_error(w, key->pos, "unknown word `%.60s` in a schema; %s%s%s", key->text,
+			creel_walk_error(w, key->pos, "unknown word `%.60s` in a schema; %s%s%s",
+					 key->text,
 					 near ? "did you mean `"
 					      : "it has type, properties, required, enum, items, "
-						"additionalProperties, minimum, maximum, description, default",
+						"additionalProperties, minimum, maximum, "
+						"description, default",
 					 near ? near : "", near ? "`?" : "");
 	}
 	if ((v = word(n, "type")))

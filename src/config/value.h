@@ -57,6 +57,6 @@ struct creel_publish {
 struct creel_cidr {
 	struct creel_str text; /* NULL when not set */
 	uint8_t addr[16];      /* network order; 4 octets for IPv4 */
-	uint8_t family;	       /* 4 or 6 */
+	uint8_t family;        /* 4 or 6 */
 	uint8_t bits;
 };

@@ -67,8 +67,8 @@ static void text(struct walk *w, const struct creel_node *n, const char *name, e
 		return;
 	}
 	if (creel_node_type(n) != NODE_TEXT) {
-		creel_walk_error(w, n->pos, "`%s` is %s; it wants %s, in quotes", name, kind_name(n),
-				 t->what);
+		creel_walk_error(w, n->pos, "`%s` is %s; it wants %s, in quotes", name,
+				 kind_name(n), t->what);
 		return;
 	}
 	if (!t->ok(n->text)) {
@@ -195,9 +195,8 @@ static void cidr(struct walk *w, const struct creel_node *n, const struct key *k
 		return;
 	}
 	if (hostbits) {
-		creel_walk_error(w, n->pos,
-				 "`%s: %.80s` has bits set behind its /%u; clear them", k->name,
-				 n->text, c.bits);
+		creel_walk_error(w, n->pos, "`%s: %.80s` has bits set behind its /%u; clear them",
+				 k->name, n->text, c.bits);
 		return;
 	}
 	c.text = (struct creel_str){n->text, n->pos};
@@ -247,8 +246,8 @@ static void publish(struct walk *w, const struct creel_node *n, const struct key
 	for (size_t i = 0; i < n->n; i++) {
 		const struct creel_node *e = n->kids[i];
 		if (e->kind != NODE_SCALAR || creel_parse_publish(e->text, &v[good]) < 0) {
-			creel_walk_error(w, e->pos, "`%s: %.80s` is not right; it wants %s", k->name,
-					 e->kind == NODE_SCALAR ? e->text : "...",
+			creel_walk_error(w, e->pos, "`%s: %.80s` is not right; it wants %s",
+					 k->name, e->kind == NODE_SCALAR ? e->text : "...",
 					 creel_key_what(K_PUBLISH));
 			continue;
 		}
@@ -272,12 +271,11 @@ static void dict(struct walk *w, const struct creel_node *n, const struct key *k
 	for (size_t i = 0; i < n->n; i += 2) {
 		const struct creel_node *key = n->kids[i], *val = n->kids[i + 1];
 		if (!creel_key_text(k->item)->ok(key->text)) {
-			creel_walk_error(w, key->pos, "`%.80s` is not right; it wants %s", key->text,
-					 creel_key_what(k->item));
+			creel_walk_error(w, key->pos, "`%.80s` is not right; it wants %s",
+					 key->text, creel_key_what(k->item));
 			continue;
 		}
-		*(struct creel_str *)(v + good * k->size) =
-			(struct creel_str){key->text, key->pos};
+		*(struct creel_str *)(v + good * k->size) = (struct creel_str){key->text, key->pos};
 		if (val->kind != NODE_MAP)
 			wrong_type(w, val, key->text, "a mapping, such as {}");
 		else
@@ -323,13 +321,13 @@ static void pairs(struct walk *w, const struct creel_node *n, const struct key *
 	for (size_t i = 0; i < n->n; i += 2) {
 		const struct creel_node *key = n->kids[i], *val = n->kids[i + 1];
 		if (!creel_key_text(K_ENVNAME)->ok(key->text))
-			creel_walk_error(w, key->pos, "`%.80s` is not right; it wants %s", key->text,
-					 creel_key_what(K_ENVNAME));
+			creel_walk_error(w, key->pos, "`%.80s` is not right; it wants %s",
+					 key->text, creel_key_what(K_ENVNAME));
 		if (val->kind != NODE_SCALAR)
 			wrong_type(w, val, key->text, "text");
 		else /* a number is its text here */
-			out->v[i / 2] = (struct creel_pair){{key->text, key->pos},
-							    {val->text, val->pos}};
+			out->v[i / 2] =
+				(struct creel_pair){{key->text, key->pos}, {val->text, val->pos}};
 	}
 }
 
@@ -364,10 +362,9 @@ json_t *creel_node_json(const struct creel_node *n)
 		return scalar_json(n);
 	json_t *j = n->kind == NODE_SEQ ? json_array() : json_object();
 	for (size_t i = 0; j && i < n->n; i += n->kind == NODE_SEQ ? 1 : 2) {
-		int r = n->kind == NODE_SEQ
-				? json_array_append_new(j, creel_node_json(n->kids[i]))
-				: json_object_set_new(j, n->kids[i]->text,
-						      creel_node_json(n->kids[i + 1]));
+		int r = n->kind == NODE_SEQ ? json_array_append_new(j, creel_node_json(n->kids[i]))
+					    : json_object_set_new(j, n->kids[i]->text,
+								  creel_node_json(n->kids[i + 1]));
 		if (r < 0) {
 			json_decref(j);
 			return NULL;
@@ -448,7 +445,9 @@ static void defaults(struct walk *w, const struct key *k, void *field)
 		creel_walk_map(w, NULL, k->sub, field, (struct creel_pos){0});
 	} else if (k->def) {
 		bool quoted = k->type <= K_TEXT_LAST;
-		struct creel_node n = {.kind = NODE_SCALAR, .plain = !quoted, .text = k->def,
+		struct creel_node n = {.kind = NODE_SCALAR,
+				       .plain = !quoted,
+				       .text = k->def,
 				       .len = strlen(k->def)};
 		value(w, &n, k, field);
 	}
@@ -470,7 +469,8 @@ static void unknown(struct walk *w, const struct creel_node *key, const struct k
 		creel_walk_error(w, key->pos, "unknown key `%.80s`; did you mean `%s`?", key->text,
 				 near);
 	else
-		creel_walk_error(w, key->pos, "unknown key `%.80s`; known here: %s", key->text, all);
+		creel_walk_error(w, key->pos, "unknown key `%.80s`; known here: %s", key->text,
+				 all);
 }
 
 void creel_walk_map(struct walk *w, const struct creel_node *n, const struct key *keys, void *out,

@@ -2,8 +2,8 @@
 #include "wire/le.h"
 #include <string.h>
 
-int creel_execio_put(struct creel_buf *out, enum creel_execio_type type, const void *data, size_t len,
-		    struct creel_err *err)
+int creel_execio_put(struct creel_buf *out, enum creel_execio_type type, const void *data,
+		     size_t len, struct creel_err *err)
 {
 	uint8_t head[CREEL_EXECIO_HEAD] = {(uint8_t)type};
 	int r;
@@ -18,8 +18,8 @@ int creel_execio_put(struct creel_buf *out, enum creel_execio_type type, const v
 	return creel_buf_add(out, data, len, err);
 }
 
-ssize_t creel_execio_get(const uint8_t *buf, size_t len, uint8_t *ret_type, const uint8_t **ret_data,
-			size_t *ret_len, struct creel_err *err)
+ssize_t creel_execio_get(const uint8_t *buf, size_t len, uint8_t *ret_type,
+			 const uint8_t **ret_data, size_t *ret_len, struct creel_err *err)
 {
 	if (len < CREEL_EXECIO_HEAD)
 		return 0;
@@ -31,7 +31,7 @@ ssize_t creel_execio_get(const uint8_t *buf, size_t len, uint8_t *ret_type, cons
 	*ret_type = buf[0];
 	*ret_data = buf + CREEL_EXECIO_HEAD;
 	*ret_len = n;
-	return (ssize_t)(CREEL_EXECIO_HEAD + n);
+	return CREEL_EXECIO_HEAD + (ssize_t)n;
 }
 
 int creel_execspec_encode(const struct creel_execspec *spec, struct creel_buf *out,

@@ -101,8 +101,9 @@ enum creel_hostcheck creel_hostcheck(const uint8_t *buf, size_t len, uint16_t po
 	for (size_t line = 0;; line++) {
 		const uint8_t *nl = memchr(buf + at, '\n', len - at);
 		if (!nl)
-			return len >= CREEL_HOSTCHECK_MAX ? refuse(err, "the request's head is too long")
-							  : CREEL_HOSTCHECK_MORE;
+			return len >= CREEL_HOSTCHECK_MAX
+				       ? refuse(err, "the request's head is too long")
+				       : CREEL_HOSTCHECK_MORE;
 		size_t ll = (size_t)(nl - buf) - at;
 		if (ll > 0 && text[at + ll - 1] == '\r')
 			ll--;

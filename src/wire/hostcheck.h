@@ -9,7 +9,7 @@
  * says so in Host and Origin (RFC 9110 7.2, RFC 6454 7). Whatever is not an HTTP/1 request passes.
  */
 enum creel_hostcheck {
-	CREEL_HOSTCHECK_MORE,	/* undecided: more octets are needed */
+	CREEL_HOSTCHECK_MORE, /* undecided: more octets are needed */
 	CREEL_HOSTCHECK_PASS,
 	CREEL_HOSTCHECK_REFUSE, /* err says why */
 };

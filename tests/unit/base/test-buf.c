@@ -1,5 +1,5 @@
-#include "tests/cmocka-all.h"
 #include "base/buf.h"
+#include "tests/cmocka-all.h"
 #include <string.h>
 
 static void grows_to_its_maximum_and_no_further(void **state)

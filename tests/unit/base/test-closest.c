@@ -3,14 +3,22 @@
 #include "tests/cmocka-all.h"
 #include <string.h>
 
-static const char *const words[] = {"memory", "volumes", "up", "down", "restart",
-				    "a-word-that-is-longer-than-thirty-two-octets"};
+static const char *const words[] = {"memory",  "volumes",
+				    "up",      "down",
+				    "restart", "a-word-that-is-longer-than-thirty-two-octets"};
 static const struct {
 	const char *s, *want;
 } cases[] = {
-	{"memmory", "memory"}, {"memroy", "memory"}, {"mem", NULL},	{"Volumes", "volumes"},
-	{"pu", NULL},	       {"ip", "up"},	     {"", NULL},	{"dowm", "down"},
-	{"resart", "restart"}, {"upp", "up"},
+	{"memmory", "memory"},
+	{"memroy", "memory"},
+	{"mem", NULL},
+	{"Volumes", "volumes"},
+	{"pu", NULL},
+	{"ip", "up"},
+	{"", NULL},
+	{"dowm", "down"},
+	{"resart", "restart"},
+	{"upp", "up"},
 	{"a-word-that-is-longer-than-thirty-two-octets", NULL},
 };
 

@@ -1,5 +1,5 @@
-#include "tests/cmocka-all.h"
 #include "base/err.h"
+#include "tests/cmocka-all.h"
 #include <errno.h>
 #include <string.h>
 

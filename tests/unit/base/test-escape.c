@@ -1,5 +1,5 @@
-#include "tests/cmocka-all.h"
 #include "base/escape.h"
+#include "tests/cmocka-all.h"
 #include <string.h>
 
 static const struct {
@@ -14,7 +14,7 @@ static const struct {
 	{"\xc3\xa9", 2, "\xc3\xa9", "\"\xc3\xa9\""},
 	{"\xff", 1, "\\xff", "\"\xef\xbf\xbd\""},
 	{"\xe2\x80\xae", 3, "\\u{202e}", "\"\\u202e\""}, /* right-to-left override */
-	{"\xc2\x9b", 2, "\\u{009b}", "\"\\u009b\""},	 /* C1 CSI */
+	{"\xc2\x9b", 2, "\\u{009b}", "\"\\u009b\""},     /* C1 CSI */
 	{"\xed\xa0\x80", 3, "\\xed\\xa0\\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
 	{"\0", 1, "\\x00", "\"\\u0000\""},
 	{"\xf3\xa0\x81\x81", 4, "\\u{e0041}", "\"\\udb40\\udc41\""}, /* tag character */

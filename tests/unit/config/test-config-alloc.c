@@ -1,8 +1,8 @@
 /* Allocation k fails, for k = 1, 2, ...: CREEL_E_NOMEM, nothing of the result, nothing left behind. */
-#include "tests/cmocka-all.h"
 #include "config/recipe.h"
 #include "config/schema.h"
 #include "tests/alloc/alloc.h"
+#include "tests/cmocka-all.h"
 #include <string.h>
 
 static const char good[] =
@@ -13,14 +13,18 @@ static const char good[] =
 	"    settings: {model: {primary: x, list: [red, 5]}, n: 2.5, b: true, z: ~}\n"
 	"  other: {recipe: base, egress: *e, settings: {model: {}}}\n";
 static const char bad[] =
-	"version: 1\ncells:\n  box:\n    recipe: bse\n    memmory: 1GiB\n    cpus: x\n    settings: {model: "
+	"version: 1\ncells:\n  box:\n    recipe: bse\n    memmory: 1GiB\n    cpus: x\n    "
+	"settings: {model: "
 	"{primary: 5, list: [grn]}, c: 1}\n    volumes: {p: {size: 1GiB, at: /}}\n";
-static const char recipe[] =
-	"version: 1\ndescription: d\ndebian: {packages: [curl]}\nnpm: [\"a@1\"]\nusers: {u: {uid: 5}}\n"
-	"files: {/a: {content: x, owner: u}}\nservices: {s: {run: [/bin/x], environment: {A: b}, ready: {tcp: "
-	"\"a:1\"}}}\nsettings: {type: object, required: [model], properties: {model: {type: object, "
-	"properties: {primary: {type: string}, list: {items: {enum: [red, green, 5]}}}}, n: {type: number}, "
-	"b: {type: boolean}, z: {}}}\n";
+static const char recipe[] = "version: 1\ndescription: d\ndebian: {packages: [curl]}\nnpm: "
+			     "[\"a@1\"]\nusers: {u: {uid: 5}}\n"
+			     "files: {/a: {content: x, owner: u}}\nservices: {s: {run: [/bin/x], "
+			     "environment: {A: b}, ready: {tcp: "
+			     "\"a:1\"}}}\nsettings: {type: object, required: [model], properties: "
+			     "{model: {type: object, "
+			     "properties: {primary: {type: string}, list: {items: {enum: [red, "
+			     "green, 5]}}}}, n: {type: number}, "
+			     "b: {type: boolean}, z: {}}}\n";
 
 static struct creel_recipe base;
 
@@ -138,9 +142,9 @@ static int teardown(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(config_good), cmocka_unit_test(config_bad),
-					   cmocka_unit_test(recipe_good),
-					   cmocka_unit_test(schema_and_pages)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(config_good), cmocka_unit_test(config_bad),
+		cmocka_unit_test(recipe_good), cmocka_unit_test(schema_and_pages)};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
