@@ -251,8 +251,10 @@ int creel_mux_open(struct creel_mux *m, uint8_t kind, const void *spec, size_t l
 		if (id == 0 || m->streams[id % CREEL_MUX_STREAMS].id != 0)
 			continue;
 		r = frame_put(m, CREEL_MUX_T_OPEN, id, &kind, 1, spec, len, err);
-		if (r < 0)
+		if (r < 0) {
+			m->next = id;
 			return r;
+		}
 		stream_start(m, id);
 		return id;
 	}
@@ -310,8 +312,11 @@ int creel_mux_reset(struct creel_mux *m, uint16_t id, const char *why, struct cr
 
 	if (!s)
 		return 0;
-	stream_drop(m, s);
-	return frame_put(m, CREEL_MUX_T_RESET, id, why, MIN(len, (size_t)512), NULL, 0, err);
+	/* told first: a stream that is gone at one end alone would break its id's next one */
+	int r = frame_put(m, CREEL_MUX_T_RESET, id, why, MIN(len, (size_t)512), NULL, 0, err);
+	if (r == 0)
+		stream_drop(m, s);
+	return r;
 }
 
 int creel_mux_consumed(struct creel_mux *m, uint16_t id, size_t n, struct creel_err *err)

@@ -80,7 +80,7 @@ ssize_t creel_mux_write(struct creel_mux *m, uint16_t id, const void *data, size
 			struct creel_err *err);
 /** No more will be written. When both sides have said so, the stream is gone without a reset(). */
 int creel_mux_eof(struct creel_mux *m, uint16_t id, struct creel_err *err);
-/** End the stream in both directions. No reset() callback at this end. */
+/** End the stream in both directions. No reset() callback at this end. After an error it is alive. */
 int creel_mux_reset(struct creel_mux *m, uint16_t id, const char *why, struct creel_err *err);
 /** @p n octets that data() gave were passed on: the peer may send as many more. */
 int creel_mux_consumed(struct creel_mux *m, uint16_t id, size_t n, struct creel_err *err);
