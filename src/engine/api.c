@@ -395,6 +395,21 @@ static int op_cell(struct evhttp_request *req, struct eng_cell *c, struct creel_
 	return 0;
 }
 
+/* What was handed over last, as it was: it holds no secret's value. */
+static int op_plan(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_buf_fini) text;
+
+	creel_buf_init(&text, CREEL_PLAN_MAX);
+	int r = creel_plan_encode(&c->plan, &text, err);
+	json_t *j = r < 0 ? NULL : json_loadb((const char *)text.data, text.len, 0, NULL);
+	if (r == 0 && !j)
+		r = creel_err_nomem(err);
+	if (r == 0)
+		api_answer(req, 200, j);
+	return r;
+}
+
 static int op_start(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
 {
 	int r = eng.quitting ? creel_err_set(err, CREEL_E_BUSY, 0, "creeld is ending")
@@ -493,6 +508,7 @@ static const struct {
 	{EVHTTP_REQ_POST, false, "/shutdown", op_shutdown},
 	{EVHTTP_REQ_GET, true, "", op_cell},
 	{EVHTTP_REQ_DELETE, true, "", op_drop},
+	{EVHTTP_REQ_GET, true, "/plan", op_plan},
 	{EVHTTP_REQ_POST, true, "/start", op_start},
 	{EVHTTP_REQ_POST, true, "/restart", op_restart},
 	{EVHTTP_REQ_POST, true, "/stop", op_stop},

@@ -285,6 +285,31 @@ static int find_or_build(struct build *b, const char *sources, const uint8_t fil
 	return r;
 }
 
+/* What the recipe is at these sources, before anything is built. */
+static int ask(struct build *b, uint8_t files[32], struct creel_buf *sources, char key[65], struct creel_image *out,
+	       struct creel_err *err)
+{
+	const struct creel_image_spec *spec = b->spec;
+
+	if (sodium_init() < 0)
+		return creel_err_set(err, CREEL_E_UNSUPP, 0, "libsodium does not start");
+	if (strchr(b->env->cache, ':') ||
+	    (size_t)snprintf(b->tmp, sizeof(b->tmp), "%s/building", b->env->cache) >= sizeof(b->tmp))
+		return creel_err_set(err, CREEL_E_INVALID, 0, "the cache's path is too long or holds a ':'");
+	int r = sources_hash(spec, NULL, files, err);
+	if (r == 0 && spec->lock_path)
+		r = creel_lock_read(spec->lock_path, spec->lock_name, spec->recipe, build_arch(), &b->lock,
+				    &out->stale, err);
+	if (spec->update && b->lock) {
+		json_decref(b->lock);
+		b->lock = NULL;
+	}
+	b->pinned = out->pinned = b->lock != NULL;
+	if (r == 0)
+		r = sources_take(spec->recipe, sources, err);
+	return r < 0 ? r : hash_make(spec, b->env, files, creel_buf_str(sources), key, err);
+}
+
 int creel_image_build(const struct creel_image_spec *spec, const struct creel_image_env *env,
 		      struct creel_image *ret, struct creel_buf *tail, struct creel_err *err)
 {
@@ -295,24 +320,7 @@ int creel_image_build(const struct creel_image_spec *spec, const struct creel_im
 	char key[65];
 
 	creel_buf_init(&sources, 1 << 20);
-	if (sodium_init() < 0)
-		return creel_err_set(err, CREEL_E_UNSUPP, 0, "libsodium does not start");
-	if (strchr(env->cache, ':') ||
-	    (size_t)snprintf(b.tmp, sizeof(b.tmp), "%s/building", env->cache) >= sizeof(b.tmp))
-		return creel_err_set(err, CREEL_E_INVALID, 0, "the cache's path is too long or holds a ':'");
-	int r = sources_hash(spec, NULL, files, err);
-	if (r == 0 && spec->lock_path)
-		r = creel_lock_read(spec->lock_path, spec->lock_name, spec->recipe, build_arch(), &b.lock, &out.stale,
-				    err);
-	if (spec->update && b.lock) {
-		json_decref(b.lock);
-		b.lock = NULL;
-	}
-	b.pinned = out.pinned = b.lock != NULL;
-	if (r == 0)
-		r = sources_take(spec->recipe, &sources, err);
-	if (r == 0)
-		r = hash_make(spec, env, files, creel_buf_str(&sources), key, err);
+	int r = ask(&b, files, &sources, key, &out, err);
 	if (r == 0)
 		r = find_or_build(&b, creel_buf_str(&sources), files, key, &out, err);
 	json_decref(b.lock);
@@ -320,6 +328,29 @@ int creel_image_build(const struct creel_image_spec *spec, const struct creel_im
 	if (r < 0)
 		return creel_err_add(err, "image %s", spec->name);
 	store_used(&out);
+	*ret = out;
+	return 0;
+}
+
+int creel_image_look(const struct creel_image_spec *spec, const struct creel_image_env *env,
+		     struct creel_image *ret, bool *ret_there, struct creel_err *err)
+{
+	struct build b = {.spec = spec, .env = env, .lock_fd = -1, .counter_fd = -1};
+	struct creel_buf autoclean(creel_buf_fini) sources;
+	struct creel_image out = {0};
+	uint8_t files[32];
+	char key[65];
+
+	creel_buf_init(&sources, 1 << 20);
+	int r = ask(&b, files, &sources, key, &out, err);
+	if (r == 0 && b.pinned)
+		r = id_make(spec, env, files, b.lock, out.id, err);
+	else if (r == 0 && store_ref_read(env->cache, key, out.id) < 0)
+		out.id[0] = '\0';
+	json_decref(b.lock);
+	if (r < 0)
+		return creel_err_add(err, "image %s", spec->name);
+	*ret_there = out.id[0] && store_has(env->cache, &out);
 	*ret = out;
 	return 0;
 }

@@ -76,3 +76,12 @@ json_t *creel_image_list(const char *cache, struct creel_err *err);
  * @param ret  a new array of the objects of creel_image_list() that were removed
  */
 int creel_image_prune(const char *cache, bool all, json_t **ret, struct creel_err *err);
+
+/**
+ * The same question without building: which image would it be, and is it there?
+ *
+ * @param ret        its id is "" when that is known only after a build
+ * @param ret_there  the image is whole in the cache
+ */
+int creel_image_look(const struct creel_image_spec *spec, const struct creel_image_env *env,
+		     struct creel_image *ret, bool *ret_there, struct creel_err *err);

@@ -47,6 +47,8 @@ struct creel_event_kind_row {
 	const char *what; /* one line for the manual */
 };
 extern const struct creel_event_kind_row creel_event_kinds[CREEL_EV_KINDS];
+/** Each kind's own fields, for creel-events(5); NULL: none, or not written down. eventdoc.c */
+extern const char *const creel_event_fields_doc[CREEL_EV_KINDS];
 
 enum { CREEL_EVENT_FIELDS = 16, CREEL_EVENT_STRING = 8192 };
 

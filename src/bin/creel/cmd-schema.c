@@ -26,7 +26,8 @@ int cmd_schema(struct creel_cli *cli, int argc, char **argv, struct creel_err *e
 	optind = 1;
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		if (c != 'F')
-			return creel_err_set(err, CREEL_E_USAGE, 0, "usage: creel schema "
+			return creel_err_set(err, CREEL_E_USAGE, 0,
+					     "usage: creel schema "
 					     "[--format FORMAT] [recipe]");
 		format = optarg;
 	}
@@ -35,8 +36,10 @@ int cmd_schema(struct creel_cli *cli, int argc, char **argv, struct creel_err *e
 		optind++;
 	}
 	if (optind < argc)
-		return creel_err_set(err, CREEL_E_USAGE, 0, "schema: '%s' is nothing it prints; "
-				     "say nothing, or `recipe`", argv[optind]);
+		return creel_err_set(err, CREEL_E_USAGE, 0,
+				     "schema: '%s' is nothing it prints; "
+				     "say nothing, or `recipe`",
+				     argv[optind]);
 	if (strcmp(format, "json") == 0)
 		return print_schema(recipe, err);
 	bool man = strcmp(format, "man") == 0;

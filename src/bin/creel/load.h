@@ -32,3 +32,7 @@ int load_image(const struct load_recipe *recipe, int config_dirfd, bool update, 
 	       char *ret_lock, struct creel_err *err);
 /** The recipe's entry in its lock file. */
 const char *load_lock_name(const char *recipe);
+
+/** Which image would that be, and is it there? Nothing is built; its id is "" when only a build can tell. */
+int load_image_look(const struct load_recipe *recipe, int config_dirfd, struct creel_image *ret, bool *ret_there,
+		    struct creel_err *err);

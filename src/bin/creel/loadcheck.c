@@ -54,7 +54,8 @@ static int gate(const struct creel_config *c, const struct creel_cell_cfg *cell,
 static bool seen(const struct creel_config *c, size_t at)
 {
 	for (size_t i = 0; i < at; i++)
-		if (c->cells.v[i].recipe.s && strcmp(c->cells.v[i].recipe.s, c->cells.v[at].recipe.s) == 0)
+		if (c->cells.v[i].recipe.s &&
+		    strcmp(c->cells.v[i].recipe.s, c->cells.v[at].recipe.s) == 0)
 			return true;
 	return false;
 }
@@ -76,7 +77,8 @@ static int recipe(const struct creel_config *c, size_t at, int dirfd, struct cre
 		r = creel_image_builtin(name, &own, &why);
 	if (r == CREEL_E_NOMEM)
 		return creel_err_nomem(err);
-	if (r < 0) /* missing, or told in diags; a built-in that is not written yet is up's to refuse */
+	if (r <
+	    0) /* missing, or told in diags; a built-in that is not written yet is up's to refuse */
 		return 0;
 	for (size_t i = at; r == 0 && i < c->cells.n; i++)
 		if (c->cells.v[i].recipe.s && strcmp(c->cells.v[i].recipe.s, name) == 0)

@@ -94,36 +94,54 @@ static int build(const struct creel_image_spec *spec, struct creel_image_env *en
 	return r;
 }
 
+struct where {
+	char cache[512], init[512], step[512], lock[PATH_MAX];
+};
+
+static int places(const struct load_recipe *recipe, int config_dirfd, struct where *w,
+		  struct creel_image_spec *ret_spec, struct creel_image_env *ret_env, struct creel_err *err)
+{
+	lock_path(creel_recipe_is_path(recipe->name) ? recipe->dirfd : config_dirfd, w->lock);
+	*ret_spec = (struct creel_image_spec){
+		.name = recipe->name,
+		.recipe = &recipe->recipe,
+		.dirfd = recipe->dirfd,
+		.lock_path = w->lock[0] ? w->lock : NULL,
+		.lock_name = load_lock_name(recipe->name),
+	};
+	*ret_env = (struct creel_image_env){.cache = w->cache, .init_path = w->init, .step_path = w->step};
+	int r = where_cache(w->cache, sizeof(w->cache), err);
+	if (r == 0)
+		r = where_program("creel-init", w->init, sizeof(w->init), err);
+	return r < 0 ? r : where_program("creel-step", w->step, sizeof(w->step), err);
+}
+
+int load_image_look(const struct load_recipe *recipe, int config_dirfd, struct creel_image *ret, bool *ret_there,
+		    struct creel_err *err)
+{
+	struct creel_image_spec spec;
+	struct creel_image_env env;
+	struct where w;
+	int r = places(recipe, config_dirfd, &w, &spec, &env, err);
+
+	return r < 0 ? r : creel_image_look(&spec, &env, ret, ret_there, err);
+}
+
 int load_image(const struct load_recipe *recipe, int config_dirfd, bool update, struct creel_image *ret,
 	       char *ret_lock, struct creel_err *err)
 {
 	struct creel_buf autoclean(creel_buf_fini) tail;
 	struct show show = {.name = recipe->name, .terminal = isatty(2)};
-	char cache[512], init[512], step[512], lock[PATH_MAX];
+	struct creel_image_spec spec;
+	struct creel_image_env env;
+	struct where w;
 
 	creel_buf_init(&tail, 8192);
-	lock_path(creel_recipe_is_path(recipe->name) ? recipe->dirfd : config_dirfd, lock);
-	struct creel_image_spec spec = {
-		.name = recipe->name,
-		.recipe = &recipe->recipe,
-		.dirfd = recipe->dirfd,
-		.lock_path = lock[0] ? lock : NULL,
-		.lock_name = load_lock_name(recipe->name),
-		.update = update,
-	};
-	struct creel_image_env env = {
-		.cache = cache,
-		.init_path = init,
-		.step_path = step,
-		.progress = progress,
-		.cancelled = cancelled,
-		.ctx = &show,
-	};
-	int r = where_cache(cache, sizeof(cache), err);
-	if (r == 0)
-		r = where_program("creel-init", init, sizeof(init), err);
-	if (r == 0)
-		r = where_program("creel-step", step, sizeof(step), err);
+	int r = places(recipe, config_dirfd, &w, &spec, &env, err);
+	spec.update = update;
+	env.progress = progress;
+	env.cancelled = cancelled;
+	env.ctx = &show;
 	if (r == 0)
 		r = build(&spec, &env, ret, &tail, err);
 	if (show.open)
@@ -134,6 +152,6 @@ int load_image(const struct load_recipe *recipe, int config_dirfd, bool update, 
 		creel_log_warn("%s: creel.lock has it for other packages: `creel build` renews the entry",
 			       recipe->name);
 	if (ret_lock)
-		memcpy(ret_lock, lock, sizeof(lock));
+		memcpy(ret_lock, w.lock, sizeof(w.lock));
 	return r;
 }

@@ -2,6 +2,7 @@
 #include "base/closest.h"
 #include "base/log.h"
 #include "cli.h"
+#include "helpgen.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -142,6 +143,23 @@ int main(int argc, char **argv)
 	struct creel_cli cli = {0};
 	const struct creel_verb *verb = NULL;
 	bool help = false, version = false;
+
+	/* for the manual and for packagers: what the table of verbs says, in other words */
+	if (argc == 3 && strcmp(argv[1], "--completion") == 0) {
+		int done = helpgen_completion(argv[2], &err);
+		if (done == 0)
+			done = stdout_close(&err);
+		if (done < 0)
+			creel_log_error(&err);
+		return creel_exit_status(done);
+	}
+	if (argc == 2 && (strcmp(argv[1], "--man-verbs") == 0 || strcmp(argv[1], "--man-events") == 0)) {
+		if (argv[1][6] == 'v')
+			helpgen_man();
+		else
+			helpgen_events();
+		return stdout_close(&err) < 0;
+	}
 	int r = globals_take(&argc, argv, &cli, &help, &version, &err);
 
 	if (r == 0 && version) {

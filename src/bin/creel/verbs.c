@@ -38,9 +38,12 @@ const struct creel_verb creel_verbs[] = {
 		.name = "exec",
 		.args = "[-t] [-n] [-u USER] [-e K=V]... [-w DIR] CELL -- COMMAND...",
 		.summary = "run a command in a cell",
-		.help = "  -t       with a terminal\n  -n       without standard input\n"
-			"  -u USER  as this user of the cell (root)\n  -e K=V   with this in its environment\n"
-			"  -w DIR   in this folder\n\n"
+		.help = "  -t, --tty          with a terminal\n"
+			"  -n, --no-input     without standard input\n"
+			"  -i, --interactive  nothing: standard input is always forwarded\n"
+			"  -u, --user USER    as this user of the cell (root)\n"
+			"  -e, --env K=V      with this in its environment\n"
+			"  -w, --workdir DIR  in this folder\n\n"
 			"exit status: the command's own, 128+n when signal n ended it; 125 to 127 when it\n"
 			"could not be run\n\nexamples:\n  creel exec box -- uname -r\n"
 			"  tar c notes | creel exec box -- tar x -C /root\n",
@@ -69,7 +72,7 @@ const struct creel_verb creel_verbs[] = {
 		.name = "logs",
 		.args = "[-f] [--since T] CELL [SERVICE]",
 		.summary = "show what a cell's services print",
-		.help = "  -f         go on as more comes\n  --since T  from 90s, 10m, 2h, 1d ago\n\n"
+		.help = "  -f, --follow  go on as more comes\n  --since T     from 90s, 10m, 2h, 1d ago\n\n"
 			"examples:\n  creel logs openclaw\n  creel logs -f --since 10m openclaw gateway\n",
 		.own_f = true,
 		.run = cmd_logs,
@@ -102,8 +105,10 @@ const struct creel_verb creel_verbs[] = {
 	{
 		.name = "plan",
 		.args = "",
-		.summary = "check creel.yaml, and say what its cells are and what is not enforced yet",
-		.help = "errors are FILE:LINE:COLUMN: what is wrong, all of them at once; exit status 2\n\n"
+		.summary = "check creel.yaml, and say what `up` would change",
+		.help = "each cell is new, stopped, unchanged, or changed: then what changes is listed, and that\n"
+			"it is restarted. starts nothing and builds nothing; without a creeld every cell is new\n"
+			"errors are FILE:LINE:COLUMN: what is wrong, all of them at once; exit status 2\n\n"
 			"examples:\n  creel plan\n  creel -f examples/openclaw.yaml --json plan\n",
 		.run = cmd_plan,
 	},
@@ -149,8 +154,8 @@ const struct creel_verb creel_verbs[] = {
 		.args = "test [-f FILE] CELL NAME[:PORT]|ADDR:PORT[/udp]|--command STRING",
 		.summary = "say what a cell's policy answers, and which line of the file decides",
 		.help = "from the file alone, by the code that decides at run time; a name without a port\n"
-			"means 443. with --command: what the cell's gate says of that command line; nothing\n"
-			"is run. exit status 0: allowed; 3: asked or denied\n\n"
+			"means 443. exit status 0: allowed; 3: asked or denied\n"
+			"  --command STRING  what the cell's gate says of that command line; nothing is run\n\n"
 			"examples:\n  creel policy test openclaw discord.com\n"
 			"  creel policy test -f examples/openclaw.yaml openclaw gog.creel:22 --json\n"
 			"  creel policy test gog --command \"gog gmail search 'from:boss'\"\n",
@@ -177,7 +182,8 @@ const struct creel_verb creel_verbs[] = {
 		.name = "events",
 		.args = "[-f] [--kind K,...] [--cell CELL] [--since T]",
 		.summary = "show the record: what happened, in which cell, when",
-		.help = "  -f            go on as more comes\n"
+		.help = "  -f, --follow  go on as more comes\n"
+			"  --cell CELL   of this cell\n"
 			"  --kind K,...  kinds or their beginnings: exec,cell.exit\n"
 			"  --since T     from 90s, 10m, 2h, 1d ago, or from a time like 2026-01-31T12:00:00Z\n\n"
 			"examples:\n  creel events --kind cell,exec --since 1h\n"
@@ -197,9 +203,11 @@ const struct creel_verb creel_verbs[] = {
 	},
 	{
 		.name = "doctor",
-		.args = "",
+		.args = "[--fix]",
 		.summary = "say what this host can do, and what to do about each no",
-		.help = "exit status 3 when something is missing that creel cannot do without\n\n"
+		.help = "  --fix  do what is safe: load a module, make the cache folder, have KVM tried again\n\n"
+			"boots a guest under KVM when the base image is there and it was not tried before\n"
+			"exit status 3 when something is missing that creel cannot do without\n\n"
 			"examples:\n  creel doctor\n  creel --json doctor | jq -r 'select(.verdict == \"no\")'\n",
 		.run = cmd_doctor,
 	},

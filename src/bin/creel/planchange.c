@@ -1,0 +1,151 @@
+#include "planchange.h"
+#include "accel.h"
+#include "base/cleanup.h"
+#include "plandiff.h"
+#include "planmake.h"
+#include "where.h"
+#include <stdio.h>
+#include <string.h>
+
+/* The lowest address that no line has, as the monitor gives it. */
+static int address_guess(struct creel_buf *lines, const struct creel_cidr *net, const char *cell,
+			 struct creel_err *err)
+{
+	uint32_t base = (uint32_t)net->addr[0] << 24 | (uint32_t)net->addr[1] << 16 |
+			(uint32_t)net->addr[2] << 8 | net->addr[3];
+	char addr[32];
+
+	for (uint32_t a = base + 2;; a++) {
+		(void)snprintf(addr, sizeof(addr), " %u.%u.%u.%u\n", a >> 24, a >> 16 & 255,
+			       a >> 8 & 255, a & 255);
+		if (!strstr(creel_buf_str(lines), addr))
+			return creel_buf_addf(lines, err, "%s%s", cell, addr);
+	}
+}
+
+int planchange_addresses(struct netplan *n, const char *state, const struct creel_config *config,
+			 struct creel_err *err)
+{
+	const struct creel_cidr *net = &config->network.subnet;
+	char path[PATH_MAX + 16], line[128], subnet[64];
+	int r = 0;
+
+	creel_buf_init(&n->addresses, 1 << 17);
+	(void)snprintf(path, sizeof(path), "%s/addresses", state);
+	(void)snprintf(subnet, sizeof(subnet), "subnet %u.%u.%u.%u/%u\n", net->addr[0],
+		       net->addr[1], net->addr[2], net->addr[3], net->bits);
+	autofile FILE *f = fopen(path, "re");
+	/* of another network nothing is kept */
+	bool ours = f && fgets(line, sizeof(line), f) && strcmp(line, subnet) == 0;
+	while (r == 0 && ours && fgets(line, sizeof(line), f))
+		r = creel_buf_adds(&n->addresses, line, err);
+	for (size_t i = 0; r == 0 && i < config->cells.n; i++) {
+		const char *name = config->cells.v[i].name.s;
+		char start[64];
+		(void)snprintf(start, sizeof(start), "\n%s ", name);
+		const char *lines = creel_buf_str(&n->addresses);
+		if (strncmp(lines, start + 1, strlen(start + 1)) != 0 && !strstr(lines, start))
+			r = address_guess(&n->addresses, net, name, err);
+	}
+	return r;
+}
+
+/* The plan that `up` would hand over; the image is only looked for. */
+static int plan_now(const struct netplan *net, const struct creel_config *config,
+		    const struct creel_cell_cfg *cell, int dirfd, json_t *running, json_t **ret,
+		    bool *ret_image, struct creel_err *err)
+{
+	struct load_recipe autoclean(load_recipe_fini) recipe = {.dirfd = -1};
+	struct planmake autoclean(planmake_fini) p = {0};
+	struct creel_image image = {0};
+	const char *runs_from = json_string_value(json_object_get(running, "image"));
+	char why[160];
+	bool known = false, kvm = false;
+
+	int r = load_recipe(cell->recipe.s, dirfd, &recipe, err);
+	if (r == 0)
+		r = load_image_look(&recipe, dirfd, &image, ret_image, err);
+	if (!image.id[0] && runs_from) /* only a build tells which it will be */
+		(void)snprintf(image.id, sizeof(image.id), "%s", runs_from);
+	accel_known(&known, &kvm, why, sizeof(why));
+	if (!known) /* `up` finds out; until then it is as it was */
+		kvm = json_is_true(json_object_get(running, "kvm"));
+	if (r == 0)
+		r = planmake(net, config, cell, &recipe.recipe, recipe.dirfd, &image, kvm, &p, err);
+	if (r == 0 && !(*ret = json_loadb((const char *)p.text.data, p.text.len, 0, NULL)))
+		r = creel_err_nomem(err);
+	return r;
+}
+
+/* @return 0 also when creeld does not know the cell: then *ret is NULL */
+static int plan_running(struct creel_client *client, const char *cell, json_t **ret, bool *ret_runs,
+			struct creel_err *err)
+{
+	struct creel_err why = {0};
+	char path[96];
+	json_t *j = NULL;
+
+	*ret_runs = false;
+	if (!client)
+		return 0;
+	int r = client_path(path, sizeof(path), cell, "/plan", err);
+	if (r == 0 && client_call(client, "GET", path, NULL, ret, &why) < 0) {
+		*ret = NULL;
+		return why.code == CREEL_E_NOTFOUND
+			       ? 0
+			       : creel_err_set(err, why.code, 0, "%s", why.msg);
+	}
+	if (r == 0)
+		r = client_path(path, sizeof(path), cell, "", err);
+	if (r == 0 && (r = client_call(client, "GET", path, NULL, &j, err)) == 0) {
+		const char *state = json_string_value(json_object_get(j, "state"));
+		*ret_runs = state && strcmp(state, "stopped") != 0;
+	}
+	json_decref(j);
+	return r;
+}
+
+int planchange(struct creel_client *client, const struct netplan *net,
+	       const struct creel_config *config, const struct creel_cell_cfg *cell, int dirfd,
+	       json_t *out, struct creel_err *err)
+{
+	json_t *running = NULL, *now = NULL, *changes = NULL;
+	struct creel_err why = {0};
+	bool runs = false, image = false;
+	const char *word = "new";
+
+	int r = plan_running(client, cell->name.s, &running, &runs, err);
+	if (r == 0 && plan_now(net, config, cell, dirfd, running, &now, &image, &why) < 0) {
+		json_decref(running);
+		json_t *said = json_pack("{s:s,s:b,s:[],s:s}", "change", "unknown", "restart", 0,
+					 "changes", "why", why.msg);
+		r = said && json_object_update(out, said) == 0 ? 0 : creel_err_nomem(err);
+		json_decref(said);
+		return r;
+	}
+	if (r == 0 && running && runs)
+		changes = plandiff(running, now);
+	else if (r == 0)
+		changes = json_array();
+	if (r == 0 && !changes)
+		r = creel_err_nomem(err);
+	if (r == 0 && running)
+		word = !runs ? "stopped" : json_array_size(changes) > 0 ? "changed" : "unchanged";
+	if (r == 0) {
+		bool restart = false;
+		json_t *v;
+		size_t i;
+		json_array_foreach(changes, i, v) restart |=
+			json_is_true(json_object_get(v, "restart"));
+		json_t *more = json_pack("{s:s,s:b,s:O,s:O,s:b}", "change", word, "restart",
+					 (int)restart, "changes", changes, "image",
+					 json_object_get(now, "image"), "image_ready", (int)image);
+		if (!more || json_object_update(out, more) < 0)
+			r = creel_err_nomem(err);
+		json_decref(more);
+	}
+	json_decref(running);
+	json_decref(now);
+	json_decref(changes);
+	return r;
+}
