@@ -1,0 +1,345 @@
+/* What hides a whole text: base64, hexadecimal, quoted-printable, invisible tags, rot13, reversal. */
+#include "base/escape.h"
+#include "view.h"
+#include <string.h>
+
+#define RUN_MIN 16 /* characters of an encoded run: 12 octets of base64, 8 of hexadecimal */
+
+static int b64(uint8_t c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == '+' || c == '-')
+		return 62;
+	return c == '/' || c == '_' ? 63 : -1;
+}
+
+static int hex(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 32;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Whatever an encoded run yields comes from the whole run: a part of it cannot be taken out. */
+void def_base64(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
+		void *facts)
+{
+	uint32_t acc = 0;
+	unsigned bits = 0;
+
+	for (size_t i = arg->from; i < arg->to; i++) {
+		int v = b64(in[i]);
+		if (v < 0)
+			continue;
+		acc = acc << 6 | (uint32_t)v;
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			uint8_t c = (uint8_t)(acc >> bits);
+			def_put(s, &c, 1, arg->from, arg->to);
+		}
+	}
+}
+
+void def_hex(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
+	     void *facts)
+{
+	int high = -1;
+
+	for (size_t i = arg->from; i < arg->to; i++) {
+		int v = hex(in[i]);
+		if (v < 0)
+			continue;
+		if (high < 0) {
+			high = v;
+			continue;
+		}
+		uint8_t c = (uint8_t)(high << 4 | v);
+		def_put(s, &c, 1, arg->from, arg->to);
+		high = -1;
+	}
+}
+
+static bool hex_run(const uint8_t *in, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++)
+		if (hex(in[i]) < 0)
+			return false;
+	return (to - from) % 2 == 0;
+}
+
+static size_t line_end(const uint8_t *in, size_t i, size_t len)
+{
+	while (i < len && (in[i] == '\r' || in[i] == '\n' || in[i] == ' ' || in[i] == '\t'))
+		i++;
+	return i;
+}
+
+typedef int run_each(void *ctx, def_transform fn, const char *via, size_t from, size_t to);
+
+/* One line's run; hexadecimal is base64 by its letters too, so it is asked first. */
+static int run_one(const uint8_t *in, size_t from, size_t to, run_each *each, void *ctx)
+{
+	size_t a = from;
+
+	if (to - from < RUN_MIN)
+		return 0;
+	if (hex_run(in, from, to))
+		return each(ctx, def_hex, "hex", from, to);
+	/* a path or a URL before it: what stands after the last '/' or '=' is tried alone as well */
+	int r = each(ctx, def_base64, "base64", from, to);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	for (size_t i = from; i < to; i++)
+		if (in[i] == '/' || in[i] == '-' || in[i] == '_' || in[i] == '+')
+			a = i + 1;
+	if (a > from && to - a >= RUN_MIN)
+		r = each(ctx, def_base64, "base64", a, to);
+	return r < 0 ? r : 0;
+}
+
+/* "69 67 6e", "69:67:6e", "0x69, 0x67": pairs with a short separator; where they end */
+static size_t hex_pairs(const uint8_t *in, size_t i, size_t len, size_t *ret_pairs)
+{
+	size_t end = i, pairs = 0;
+
+	while (i + 1 < len) {
+		if (in[i] == '0' && (in[i + 1] | 32) == 'x' && i + 3 < len)
+			i += 2;
+		if (i + 1 >= len || hex(in[i]) < 0 || hex(in[i + 1]) < 0 ||
+		    (i + 2 < len && hex(in[i + 2]) >= 0))
+			break;
+		i += 2;
+		pairs++;
+		end = i;
+		size_t k = 0;
+		while (k < 2 && i < len && (in[i] == ' ' || in[i] == ':' || in[i] == ',' || in[i] == '\n')) {
+			i++;
+			k++;
+		}
+		if (k == 0)
+			break;
+	}
+	*ret_pairs = pairs;
+	return end;
+}
+
+int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
+{
+	for (size_t i = 0; i < len;) {
+		if (b64(in[i]) < 0) {
+			i++;
+			continue;
+		}
+		size_t pairs = 0, end = i, from = i, to, lines = 1, chars;
+		if (i + 2 < len && (hex(in[i + 2]) < 0 || in[i + 1] == 'x') &&
+		    (i == 0 || b64(in[i - 1]) < 0))
+			end = hex_pairs(in, i, len, &pairs);
+		if (pairs >= RUN_MIN / 2) {
+			int r = each(ctx, def_hex, "hex", i, end);
+			if (r < 0)
+				return r;
+			i = end;
+			continue;
+		}
+		while (i < len && b64(in[i]) >= 0)
+			i++;
+		to = i;
+		chars = to - from;
+		/* a run that fills its line goes on in the next one */
+		while (chars >= 4 && i < len) {
+			size_t next = line_end(in, i, len), k = next;
+			if (next == i || memchr(in + i, '\n', next - i) == NULL)
+				break;
+			while (k < len && b64(in[k]) >= 0)
+				k++;
+			if (k - next < 4)
+				break;
+			/* the line must be nothing else */
+			if (k < len && in[k] != '\n' && in[k] != '\r' && in[k] != '=' && in[k] != '"')
+				break;
+			chars += k - next;
+			to = i = k;
+			lines++;
+		}
+		while (i < len && in[i] == '=')
+			i++;
+		if (chars < RUN_MIN)
+			continue;
+		int r = lines > 1 ? each(ctx, def_base64, "base64", from, to) : 0;
+		if (r < 0)
+			return r;
+		if (r > 0)
+			continue;
+		for (size_t a = from; a < to;) { /* each line alone */
+			size_t b = a;
+			while (b < to && b64(in[b]) >= 0)
+				b++;
+			r = run_one(in, a, b, each, ctx);
+			if (r < 0)
+				return r;
+			a = line_end(in, b, to);
+			if (a == b)
+				a++;
+		}
+	}
+	return 0;
+}
+
+bool def_is_qp(const uint8_t *in, size_t len)
+{
+	size_t marks = 0;
+
+	for (const uint8_t *p = in, *end = in + len; marks < 4; p++) {
+		p = memchr(p, '=', (size_t)(end - p));
+		if (!p || end - p < 3)
+			break;
+		marks += (hex(p[1]) >= 0 && hex(p[2]) >= 0 && (p[1] < 'a' && p[2] < 'a')) || p[1] == '\n' ||
+			 (p[1] == '\r' && p[2] == '\n');
+	}
+	return marks >= 4;
+}
+
+void def_qp(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
+	    void *facts)
+{
+	for (size_t i = 0; i < len;) {
+		size_t from = i;
+		while (i < len && in[i] != '=')
+			i++;
+		def_put_run(s, in + from, i - from, from);
+		if (i == len)
+			break;
+		if (i + 2 < len && hex(in[i + 1]) >= 0 && hex(in[i + 2]) >= 0) {
+			uint8_t c = (uint8_t)(hex(in[i + 1]) << 4 | hex(in[i + 2]));
+			def_put(s, &c, 1, i, i + 3);
+			i += 3;
+		} else if (i + 1 < len && in[i + 1] == '\n') {
+			i += 2;
+		} else if (i + 2 < len && in[i + 1] == '\r' && in[i + 2] == '\n') {
+			i += 3;
+		} else {
+			def_put_run(s, "=", 1, i++);
+		}
+	}
+}
+
+/* Tag characters spell ASCII that no screen shows. */
+void def_tags(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
+	      void *facts)
+{
+	for (size_t i = 0; i + 3 < len; i++) {
+		if (in[i] != 0xf3 || in[i + 1] != 0xa0 || (in[i + 2] & 0xfe) != 0x80)
+			continue;
+		uint8_t c = (uint8_t)((in[i + 2] & 1) << 6 | (in[i + 3] & 63));
+		def_put(s, &c, 1, i, i + 4);
+		i += 3;
+	}
+}
+
+/* Variation selectors 1 to 256 carry an octet each behind some harmless character. */
+void def_selectors(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
+		   void *facts)
+{
+	for (size_t i = 0; i + 2 < len;) {
+		uint32_t cp = 0;
+		size_t n = in[i] == 0xef || in[i] == 0xf3 ? creel_utf8_decode(in + i, len - i, &cp) : 0;
+		uint8_t c = cp >= 0xfe00 && cp < 0xfe10	     ? (uint8_t)(cp - 0xfe00)
+			    : cp >= 0xe0100 && cp < 0xe01f0 ? (uint8_t)(cp - 0xe0100 + 16)
+							     : 0;
+		if (n && (cp >> 8 == 0xfe || cp >> 8 == 0xe01))
+			def_put(s, &c, 1, i, i + n);
+		i += n ? n : 1;
+	}
+}
+
+void def_rot13(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
+	       void *facts)
+{
+	uint8_t block[256];
+
+	for (size_t i = 0; i < len;) {
+		size_t n = len - i < sizeof(block) ? len - i : sizeof(block);
+		for (size_t k = 0; k < n; k++) {
+			uint8_t c = in[i + k];
+			block[k] = (uint8_t)(c - 'a') < 26 ? (uint8_t)('a' + (c - 'a' + 13) % 26) : c;
+		}
+		def_put_run(s, block, n, i);
+		i += n;
+	}
+}
+
+void def_reverse(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
+		 void *facts)
+{
+	for (size_t i = len; i > 0;) {
+		size_t to = i--;
+		while (i > 0 && to - i < 4 && (in[i] & 0xc0) == 0x80)
+			i--;
+		def_put(s, in + i, to - i, i, to);
+	}
+}
+
+static bool letter(uint8_t c)
+{
+	return (uint8_t)((c | 32) - 'a') < 26 || c >= 0x80;
+}
+
+#define TAG_MAX	    48
+#define COMMENT_MAX 128
+
+/* Markup that stands inside a word at i: its length, 0 when it is none. */
+static size_t markup(const uint8_t *in, size_t i, size_t len)
+{
+	size_t from = i;
+
+	if (in[i] == '<') {
+		bool comment = len - i > 4 && memcmp(in + i, "<!--", 4) == 0;
+		size_t max = comment ? COMMENT_MAX : TAG_MAX;
+		while (i < len && i - from < max &&
+		       (in[i] != '>' || (comment && (i - from < 6 || in[i - 1] != '-'))))
+			i++;
+		return i < len && i - from < max ? i + 1 - from : 0;
+	}
+	while (i < len && i - from < 3 && (in[i] == '*' || in[i] == '`' || in[i] == '~'))
+		i++;
+	return i - from;
+}
+
+/* The text without the markup that takes words apart: ig<b></b>nore, ig**no**re. */
+void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
+	      void *facts)
+{
+	struct def_facts *f = facts;
+
+	for (size_t i = 0; i < len;) {
+		size_t from = i;
+		while (i < len && in[i] != '<' && in[i] != '*' && in[i] != '`' && in[i] != '~')
+			i++;
+		if (s)
+			def_put_run(s, in + from, i - from, from);
+		if (i == len)
+			break;
+		size_t end = i;
+		if (i > 0 && letter(in[i - 1])) {
+			size_t n;
+			while (end < len && end - i < COMMENT_MAX && (n = markup(in, end, len)) > 0)
+				end += n;
+		}
+		if (end > i && end < len && letter(in[end])) {
+			if (f)
+				f->glues++;
+			i = end;
+			continue;
+		}
+		if (s)
+			def_put_run(s, in + i, 1, i);
+		i++;
+	}
+}

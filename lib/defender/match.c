@@ -1,0 +1,353 @@
+#include "match.h"
+#include "base/cleanup.h"
+#include "place.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Patterns on their way to the compiler, for one database. */
+struct set {
+	const def_mem *mem;
+	char **expr;
+	unsigned *flags, *id;
+	const struct def_pattern **from;
+	struct def_id *ids;
+	size_t n, cap;
+};
+
+static void set_fini(struct set *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		def_free(s->mem, s->expr[i]);
+	def_free(s->mem, s->expr);
+	def_free(s->mem, s->flags);
+	def_free(s->mem, s->id);
+	def_free(s->mem, s->from);
+	def_free(s->mem, s->ids);
+}
+
+static int set_add(struct set *s, const struct def_pattern *from, const char *before, const char *expr,
+		   size_t len, const char *after, unsigned flags, struct def_id id)
+{
+	if (s->n == s->cap) {
+		size_t cap = s->cap ? s->cap * 2 : 64;
+		void *p[5] = {def_realloc(s->mem, s->expr, cap * sizeof(*s->expr))};
+		if (p[0])
+			s->expr = p[0];
+		if (p[0] && (p[1] = def_realloc(s->mem, s->flags, cap * sizeof(*s->flags))))
+			s->flags = p[1];
+		if (p[1] && (p[2] = def_realloc(s->mem, s->id, cap * sizeof(*s->id))))
+			s->id = p[2];
+		if (p[2] && (p[3] = def_realloc(s->mem, s->from, cap * sizeof(const struct def_pattern *))))
+			s->from = p[3];
+		if (p[3] && (p[4] = def_realloc(s->mem, s->ids, cap * sizeof(*s->ids))))
+			s->ids = p[4];
+		if (!p[4])
+			return CREEL_E_NOMEM;
+		s->cap = cap;
+	}
+	size_t a = strlen(before), b = strlen(after);
+	char *e = def_alloc(s->mem, a + len + b + 1);
+	if (!e)
+		return CREEL_E_NOMEM;
+	memcpy(e, before, a);
+	memcpy(e + a, expr, len);
+	memcpy(e + a + len, after, b);
+	s->expr[s->n] = e;
+	s->flags[s->n] = flags;
+	s->id[s->n] = (unsigned)s->n;
+	s->from[s->n] = from;
+	s->ids[s->n++] = id;
+	return 0;
+}
+
+/* The pattern for letters written together: without blanks; a word's class becomes letters. */
+static char *dense_of(const def_mem *mem, const char *expr)
+{
+	size_t n = strlen(expr), k = 0;
+	char *d = def_alloc(mem, n + 1);
+
+	for (size_t i = 0; d && i < n; i++) {
+		if (strncmp(expr + i, "[^ ]", 4) == 0) {
+			memcpy(d + k, "[^ ]", 4);
+			k += 4;
+			i += 3;
+		} else if (expr[i] != ' ') {
+			d[k++] = expr[i];
+		} else if (i + 1 < n && strchr("?*+{", expr[i + 1])) {
+			/* a quantified blank goes with its quantifier */
+			i++;
+			if (expr[i] == '{')
+				while (i + 1 < n && expr[i] != '}')
+					i++;
+		}
+	}
+	return d;
+}
+
+/* Words that say that a text wants to be turned: in rot13, and backwards. */
+static const struct {
+	const char *word;
+	uint8_t what;
+} triggers[] = {
+	{"vtaber", DEF_ID_ROT13},	{"qvfertneq", DEF_ID_ROT13},	{"vafgehpgvbaf?", DEF_ID_ROT13},
+	{"cerivbhf", DEF_ID_ROT13},	{"sbetrg", DEF_ID_ROT13},	{"flfgrz", DEF_ID_ROT13},
+	{"cebzcgf?", DEF_ID_ROT13},	{"cnffjbeqf?", DEF_ID_ROT13},	{"erirny", DEF_ID_ROT13},
+	{"bireevqr", DEF_ID_ROT13},	{"haerfgevpgrq", DEF_ID_ROT13}, {"erongi", DEF_ID_REVERSE},
+	{"drager[s]id", DEF_ID_REVERSE}, {"s?noitcurtsni", DEF_ID_REVERSE}, {"suoiverp", DEF_ID_REVERSE},
+	{"tegrof", DEF_ID_REVERSE},	{"metsys", DEF_ID_REVERSE},	{"s?tpmorp", DEF_ID_REVERSE},
+	{"s?drowssap", DEF_ID_REVERSE}, {"laever", DEF_ID_REVERSE},	{"edirrevo", DEF_ID_REVERSE},
+	{"detcirtsernu", DEF_ID_REVERSE},
+};
+
+static int sets_fill(struct set set[DEF_DBS], const struct def_rules *r)
+{
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && i < r->n_patterns; i++) {
+		const struct def_pattern *p = &r->patterns[i];
+		const struct def_rule *u = &r->rules[p->rule];
+		struct def_id id = {(uint32_t)p->rule, DEF_ID_RULE, p->kind == DEF_WORDS};
+		size_t n = strlen(p->expr);
+		if (p->gone || !u->enabled)
+			continue;
+		if (p->kind == DEF_TEXT) {
+			e = set_add(&set[DEF_DB_TEXT], p, "", p->expr, n, "", HS_FLAG_MULTILINE, id);
+		} else if (p->kind == DEF_UNLESS) {
+			id.what = DEF_ID_UNLESS;
+			e = set_add(&set[DEF_DB_WORDS], p, " (?:", p->expr, n, ") ", 0, id);
+		} else {
+			bool pad = p->kind == DEF_WORDS;
+			e = set_add(&set[DEF_DB_WORDS], p, pad ? " (?:" : "", p->expr, n, pad ? ") " : "",
+				    0, id);
+			if (e == 0 && !u->nosplit && u->severity != CREEL_DEFENDER_INFO) {
+				char *d = dense_of(r->arena.mem, p->expr);
+				id.padded = false;
+				e = d ? set_add(&set[DEF_DB_DENSE], p, "", d, strlen(d), "", 0, id)
+				      : CREEL_E_NOMEM;
+				def_free(r->arena.mem, d);
+			}
+		}
+	}
+	for (size_t i = 0; e == 0 && i < ELEMENTSOF(triggers); i++)
+		e = set_add(&set[DEF_DB_WORDS], NULL, " ", triggers[i].word, strlen(triggers[i].word), " ",
+			    HS_FLAG_SINGLEMATCH, (struct def_id){UINT32_MAX, triggers[i].what, true});
+	return e;
+}
+
+static int compile(struct def_matcher *m, int k, const struct set *s, struct creel_err *err)
+{
+	hs_compile_error_t *why = NULL;
+
+	if (s->n == 0)
+		return 0;
+	hs_error_t e = hs_compile_multi((const char *const *)s->expr, s->flags, s->id, (unsigned)s->n,
+					HS_MODE_BLOCK, NULL, &m->db[k], &why);
+	if (e == HS_SUCCESS)
+		return 0;
+	if (e == HS_NOMEM)
+		return creel_err_nomem(err);
+	const struct def_pattern *p = why && why->expression >= 0 ? s->from[why->expression] : NULL;
+	int r = p ? creel_err_set(err, CREEL_E_INVALID, 0, "%s:%u: %s", p->file, p->line, why->message)
+		  : creel_err_set(err, CREEL_E_INVALID, 0, "compile rules: %s", why ? why->message : "failed");
+	hs_free_compile_error(why);
+	return r;
+}
+
+/* The cache: one file a set of rules. A header, then the databases as Vectorscan wrote them. */
+struct head {
+	char magic[16];
+	char library[48];
+	uint64_t hash;
+	uint64_t len[DEF_DBS];
+	uint64_t sum; /* FNV-1a over the databases */
+};
+
+static uint64_t fnv(uint64_t h, const uint8_t *p, size_t n)
+{
+	/* eight octets a step: a torn or changed file is to be found, not an enemy (he owns the folder) */
+	for (; n >= 8; n -= 8, p += 8) {
+		uint64_t w;
+		memcpy(&w, p, 8);
+		h = (h ^ w) * 0x100000001b3u;
+	}
+	while (n-- > 0)
+		h = (h ^ *p++) * 0x100000001b3u;
+	return h;
+}
+
+static void head_make(struct head *h, uint64_t hash)
+{
+	*h = (struct head){.magic = "creel-rules-1", .hash = hash};
+	(void)snprintf(h->library, sizeof(h->library), "%s", hs_version());
+}
+
+/* The folder, if nobody else may write into it; -1 otherwise. */
+static int cache_open(const char *dir)
+{
+	struct stat st;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0 && (fstat(fd, &st) < 0 || (st.st_mode & 022) ||
+			(st.st_uid != 0 && st.st_uid != geteuid()))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static void cache_name(char name[64], uint64_t hash)
+{
+	(void)snprintf(name, 64, "creel-rules-%016llx", (unsigned long long)hash);
+}
+
+static bool read_all(int fd, void *buf, size_t n)
+{
+	for (size_t at = 0; at < n;) {
+		ssize_t k = read(fd, (char *)buf + at, n - at);
+		if (k <= 0)
+			return false;
+		at += (size_t)k;
+	}
+	return true;
+}
+
+static bool write_all(int fd, const void *buf, size_t n)
+{
+	for (size_t at = 0; at < n;) {
+		ssize_t k = write(fd, (const char *)buf + at, n - at);
+		if (k < 0)
+			return false;
+		at += (size_t)k;
+	}
+	return true;
+}
+
+static bool cache_load(struct def_matcher *m, int dir, uint64_t hash)
+{
+	struct head want, h;
+	char name[64];
+	struct stat st;
+
+	cache_name(name, hash);
+	autofd int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	head_make(&want, hash);
+	if (fd < 0 || fstat(fd, &st) < 0 || (st.st_uid != 0 && st.st_uid != geteuid()) ||
+	    (st.st_mode & 022) || !read_all(fd, &h, sizeof(h)) ||
+	    memcmp(h.magic, want.magic, sizeof(h.magic)) != 0 ||
+	    memcmp(h.library, want.library, sizeof(h.library)) != 0 || h.hash != hash)
+		return false;
+	uint64_t size = sizeof(h);
+	for (int k = 0; k < DEF_DBS; k++) {
+		if (h.len[k] > (1u << 30))
+			return false;
+		size += h.len[k];
+	}
+	if ((uint64_t)st.st_size != size)
+		return false;
+	uint8_t *p = def_alloc(m->mem, size), *q = p;
+	uint64_t sum = 0;
+	bool ok = p && read_all(fd, p, size - sizeof(h));
+	for (int k = 0; ok && k < DEF_DBS; q += h.len[k++])
+		sum = fnv(sum, q, h.len[k]);
+	ok = ok && sum == h.sum;
+	q = p;
+	for (int k = 0; ok && k < DEF_DBS; k++) {
+		ok = (h.len[k] == 0) == (m->n_ids[k] == 0);
+		if (ok && h.len[k])
+			ok = hs_deserialize_database((char *)q, h.len[k], &m->db[k]) == HS_SUCCESS;
+		q += h.len[k];
+	}
+	def_free(m->mem, p);
+	for (int k = 0; !ok && k < DEF_DBS; k++) {
+		hs_free_database(m->db[k]);
+		m->db[k] = NULL;
+	}
+	return ok;
+}
+
+/* Keep what was compiled: a temporary, then a rename. What fails here only costs time. */
+static void cache_store(const struct def_matcher *m, int dir, uint64_t hash)
+{
+	struct head h;
+	char *data[DEF_DBS] = {NULL}, name[64], tmp[96];
+	size_t len;
+	bool ok = true;
+
+	head_make(&h, hash);
+	for (int k = 0; ok && k < DEF_DBS; k++) {
+		len = 0;
+		ok = !m->db[k] || hs_serialize_database(m->db[k], &data[k], &len) == HS_SUCCESS;
+		h.len[k] = len;
+		if (ok && data[k])
+			h.sum = fnv(h.sum, (uint8_t *)data[k], len);
+	}
+	cache_name(name, hash);
+	(void)snprintf(tmp, sizeof(tmp), "%s.%ld.%p", name, (long)getpid(), (const void *)m);
+	autofd int fd = ok ? openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644) : -1;
+	if (fd >= 0) {
+		ok = write_all(fd, &h, sizeof(h));
+		for (int k = 0; ok && k < DEF_DBS; k++)
+			ok = write_all(fd, data[k], h.len[k]);
+		if (!ok || renameat(dir, tmp, dir, name) < 0)
+			(void)unlinkat(dir, tmp, 0);
+	}
+	for (int k = 0; k < DEF_DBS; k++)
+		free(data[k]); /* Vectorscan's own, by malloc */
+}
+
+int def_matcher_init(struct def_matcher *m, const struct def_rules *r, const char *cache_dir,
+		     const def_mem *mem, struct creel_err *err)
+{
+	struct set set[DEF_DBS] = {{.mem = mem}, {.mem = mem}, {.mem = mem}};
+
+	*m = (struct def_matcher){.mem = mem};
+	if (hs_valid_platform() != HS_SUCCESS)
+		return creel_err_set(err, CREEL_E_UNSUPP, 0, "this processor lacks what Vectorscan needs");
+	int e = sets_fill(set, r);
+	if (e < 0)
+		creel_err_nomem(err);
+	uint64_t hash = r->hash;
+	for (int k = 0; e == 0 && k < DEF_DBS; k++) {
+		/* the checksum of fnv() is 8 octets a step; each pattern has its own step */
+		for (size_t i = 0; i < set[k].n; i++) {
+			hash = fnv(hash, (uint8_t *)set[k].expr[i], strlen(set[k].expr[i]) + 1);
+			hash = fnv(hash, (uint8_t *)&set[k].flags[i], sizeof(unsigned));
+		}
+		m->ids[k] = set[k].ids;
+		m->n_ids[k] = set[k].n;
+		set[k].ids = NULL;
+		m->placer[k] = def_placer_new(mem, set[k].expr, set[k].flags, set[k].n);
+		if (!m->placer[k])
+			e = creel_err_nomem(err);
+	}
+	autofd int dir = e == 0 && cache_dir ? cache_open(cache_dir) : -1;
+	if (e == 0 && !(dir >= 0 && cache_load(m, dir, hash))) {
+		for (int k = 0; e == 0 && k < DEF_DBS; k++)
+			e = compile(m, k, &set[k], err);
+		if (e == 0 && dir >= 0)
+			cache_store(m, dir, hash);
+	}
+	for (int k = 0; k < DEF_DBS; k++)
+		set_fini(&set[k]);
+	if (e < 0)
+		def_matcher_fini(m);
+	return e;
+}
+
+void def_matcher_fini(struct def_matcher *m)
+{
+	for (int k = 0; k < DEF_DBS; k++) {
+		hs_free_database(m->db[k]);
+		def_placer_free(m->placer[k]);
+		if (m->mem)
+			def_free(m->mem, m->ids[k]);
+		m->placer[k] = NULL;
+		m->db[k] = NULL;
+		m->ids[k] = NULL;
+	}
+}

@@ -1,0 +1,26 @@
+#pragma once
+#include "mem.h"
+
+/*
+ * A linear model over hashed n-grams of the words view, in windows: the window that looks most like
+ * an injection decides, so that one sentence in a long page is not averaged away.
+ */
+#define NGRAM_BITS   18
+#define NGRAM_WEIGHTS (1u << NGRAM_BITS)
+
+struct def_ngram {
+	const int8_t *weights; /* NGRAM_WEIGHTS of them; the model's own, constant */
+	float scale, bias;     /* logit = bias + scale * sum / sqrt(features) */
+	float warn_at;	       /* the probability from which on it warns */
+};
+
+/** The model that is built in. @return false when this build has none */
+bool def_ngram_builtin(struct def_ngram *ret);
+/**
+ * Score a words view.
+ *
+ * @param ret_from, ret_to  the window that decided
+ * @return 0..1
+ */
+double def_ngram_score(const struct def_ngram *m, const uint8_t *words, size_t len, size_t *ret_from,
+		       size_t *ret_to);
