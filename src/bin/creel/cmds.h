@@ -22,3 +22,4 @@ int cmd_logs(struct creel_cli *cli, int argc, char **argv, struct creel_err *err
 int cmd_secret(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_events(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_open(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_scan(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);

@@ -202,6 +202,24 @@ const struct creel_verb creel_verbs[] = {
 		.run = cmd_verify,
 	},
 	{
+		.name = "scan",
+		.args = "[-r] [--layers N,...] [--rules FILE] [--json | --sarif] [FILE|DIR...]",
+		.summary = "look for prompt injection in files, folders, or standard input",
+		.help = "  -r               folders with all that is in them\n"
+			"  --layers N,...   1: rules; 1,2: rules and the built-in model (as without it)\n"
+			"  --rules FILE     more rules; they may change and disable the built-in ones\n"
+			"  --direction D    in (towards the model), or out: what leaks\n"
+			"  --source NAME    where the text comes from: web, mail, file, tool\n"
+			"  --explain        show what the rules see, and how it was decoded\n"
+			"  --sanitize       print the text without what was found\n"
+			"  --sarif          a log for code hosts\n"
+			"  --batch FILE     {\"id\",\"text\"} lines in, a line of answer for each\n"
+			"  --list           the rules\n\n"
+			"exit status: 3 when anything is to be blocked\n\n"
+			"examples:\n  creel scan -r skills/\n  curl -s https://example.org | creel scan\n",
+		.run = cmd_scan,
+	},
+	{
 		.name = "doctor",
 		.args = "[--fix]",
 		.summary = "say what this host can do, and what to do about each no",
