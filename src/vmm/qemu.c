@@ -66,7 +66,9 @@ static int qemu_argv(const struct creel_vmm_spec *s, struct creel_vmm_argv *a,
 	WORD("-smp");
 	WORD("%u", s->cpus);
 	WORD("-accel");
-	WORD("%s", kvm ? "kvm" : "tcg,thread=multi");
+	/* the cache of translated code grows to its size, by itself an eighth of the host's memory, and
+	 * counts against the cell's limit (launch.c): 160 MiB of it leave room for the rest */
+	WORD("%s", kvm ? "kvm" : "tcg,thread=multi,tb-size=160");
 	WORD("-cpu");
 	WORD("%s", kvm ? "host" : "max");
 	WORD("-nodefaults");
