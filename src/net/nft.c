@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
 #include <libnftnl/common.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,8 @@
 #define KEY_UID		    24U
 enum { FLOWS_MAX = 4096, PINS_MAX = 200000 };
 
-static void ranges(struct nftb *b, const char *name, enum creel_range want)
+/* @p chain  of NFT_GOTO, else NULL */
+static void ranges(struct nftb *b, const char *name, enum creel_range want, int code, const char *chain)
 {
 	enum creel_range range;
 	const char *text;
@@ -30,7 +32,7 @@ static void ranges(struct nftb *b, const char *name, enum creel_range want)
 		n.bits = (uint8_t)atoi(text + len + 1);
 		struct nftb_rule r = nftb_rule(b, name);
 		nftb_network(&r, &n);
-		nftb_verdict(&r, NF_DROP, NULL);
+		nftb_verdict(&r, code, chain);
 	}
 }
 
@@ -67,7 +69,8 @@ int creel_nft_table(struct creel_nft *nft, const char *uplink, struct creel_err 
 	static const struct {
 		const char *name;
 		uint32_t type, len;
-	} maps[] = {{"cells", KEY_IFNAME, 16}, {"cells-in", KEY_IFNAME, 16}, {"cells-pre", KEY_IFNAME, 16}, {"users", KEY_UID, 4}};
+	} maps[] = {{"cells", KEY_IFNAME, 16}, {"cells-in", KEY_IFNAME, 16}, {"cells-pre", KEY_IFNAME, 16},
+		    {"cells-names", KEY_IFNAME, 16}, {"users", KEY_UID, 4}};
 	struct nftb b;
 
 	nftb_begin(&b, nft, TABLE);
@@ -80,9 +83,11 @@ int creel_nft_table(struct creel_nft *nft, const char *uplink, struct creel_err 
 	nftb_chain(&b, "input", NF_INET_LOCAL_IN, "filter", 0, NF_DROP);
 	nftb_chain(&b, "forward", NF_INET_FORWARD, "filter", 0, NF_DROP);
 	nftb_chain(&b, "output", NF_INET_LOCAL_OUT, "filter", 0, NF_DROP);
-	ranges(&b, "never", CREEL_RANGE_NEVER);
-	ranges(&b, "private", CREEL_RANGE_PRIVATE);
+	ranges(&b, "never", CREEL_RANGE_NEVER, NF_DROP, NULL);
+	ranges(&b, "private", CREEL_RANGE_PRIVATE, NF_DROP, NULL);
 	dispatch(&b, "pre", NFT_META_IIFNAME, "cells-pre");
+	nftb_chain(&b, "names", NF_INET_PRE_ROUTING, "nat", -100, NF_ACCEPT);
+	dispatch(&b, "names", NFT_META_IIFNAME, "cells-names");
 	nftb_established(&b, "forward");
 	if (uplink)
 		related_from(&b, "forward", uplink);
@@ -122,9 +127,13 @@ int creel_nft_remove(struct creel_nft *nft, struct creel_err *err)
 
 /* --- a cell ---------------------------------------------------------------------------------- */
 
-/* The names of what a cell has: chains LINK, LINK.in, LINK.pre, LINK.dns and the set LINK. */
+/*
+ * The names of what a cell has: chains LINK, LINK.in, LINK.pre, LINK.dns, the set LINK; LINK.names, the
+ * set of the pins whose name is checked and the chain that redirects to them; LINK.flow, for what
+ * creel-flow sends; LINK.ok, LINK.reach and LINK.no, which tell NFLOG.
+ */
 struct names {
-	char in[32], pre[32], dns[32];
+	char in[32], pre[32], dns[32], names[32], flow[32], ok[32], reach[32], no[32];
 };
 
 static struct names names_of(const char *link)
@@ -134,17 +143,42 @@ static struct names names_of(const char *link)
 	(void)snprintf(n.in, sizeof(n.in), "%.15s.in", link);
 	(void)snprintf(n.pre, sizeof(n.pre), "%.15s.pre", link);
 	(void)snprintf(n.dns, sizeof(n.dns), "%.15s.dns", link);
+	(void)snprintf(n.names, sizeof(n.names), "%.15s.names", link);
+	(void)snprintf(n.flow, sizeof(n.flow), "%.15s.flow", link);
+	(void)snprintf(n.ok, sizeof(n.ok), "%.15s.ok", link);
+	(void)snprintf(n.reach, sizeof(n.reach), "%.15s.reach", link);
+	(void)snprintf(n.no, sizeof(n.no), "%.15s.no", link);
 	return n;
 }
 
-static void entry(struct nftb *b, const char *name, const struct creel_entry *e, int code)
+/* A cell's packet passes or not: by the chain that tells of it, if it is told. */
+static void let(struct nftb_rule *r, const struct creel_nft_cell *c, bool yes)
+{
+	struct names n = names_of(c->link);
+
+	if (c->log_group)
+		nftb_verdict(r, NFT_GOTO, yes ? n.ok : n.no);
+	else
+		nftb_verdict(r, yes ? NF_ACCEPT : NF_DROP, NULL);
+}
+
+/* The end of a cell's chain. */
+static void no_more(struct nftb *b, const struct creel_nft_cell *c, const char *chain)
+{
+	struct nftb_rule r = nftb_rule(b, chain);
+
+	let(&r, c, false);
+}
+
+static void entry(struct nftb *b, const struct creel_nft_cell *c, const char *name, const struct creel_entry *e,
+		  bool yes)
 {
 	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP};
 
 	if (e->way == CREEL_WAY_ANY && e->port == 0) {
 		struct nftb_rule r = nftb_rule(b, name);
 		nftb_network(&r, &e->net);
-		nftb_verdict(&r, code, NULL);
+		let(&r, c, yes);
 		return;
 	}
 	for (size_t i = 0; i < ELEMENTSOF(protos); i++) {
@@ -153,7 +187,7 @@ static void entry(struct nftb *b, const char *name, const struct creel_entry *e,
 		struct nftb_rule r = nftb_rule(b, name);
 		nftb_network(&r, &e->net);
 		nftb_port(&r, protos[i], e->port);
-		nftb_verdict(&r, code, NULL);
+		let(&r, c, yes);
 	}
 }
 
@@ -163,19 +197,21 @@ enum part {
 	PART_PUBLIC,
 };
 
-static void entries(struct nftb *b, const char *name, const struct creel_policy *p, enum part part)
+static void entries(struct nftb *b, const struct creel_nft_cell *c, const char *name, enum part part)
 {
+	const struct creel_policy *p = c->policy;
 	struct creel_entry e;
 	bool deny;
 
 	for (size_t i = 0; creel_policy_net_at(p, i, &e, &deny); i++) {
 		enum part is = deny ? PART_DENY : creel_range_private(&e.net) ? PART_PRIVATE : PART_PUBLIC;
 		if (e.net.family == 4 && is == part)
-			entry(b, name, &e, deny ? NF_DROP : NF_ACCEPT);
+			entry(b, c, name, &e, !deny);
 	}
 }
 
-static void pins_lookup(struct nftb *b, const char *name, const char *set)
+/* A rule that begins with: it goes to a pin of this set. */
+static struct nftb_rule pinned(struct nftb *b, const char *name, const char *set)
 {
 	struct nftb_rule r = nftb_rule(b, name);
 
@@ -183,7 +219,60 @@ static void pins_lookup(struct nftb *b, const char *name, const char *set)
 	nftb_meta(&r, NFT_META_L4PROTO, REG_B);
 	nftb_payload(&r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, REG_C);
 	nftb_lookup(&r, set, false);
+	return r;
+}
+
+static void ranges_drop(struct nftb *b, const struct creel_nft_cell *c, const char *name, enum creel_range range)
+{
+	struct names n = names_of(c->link);
+	struct nftb_rule r;
+
+	if (c->log_group) {
+		ranges(b, name, range, NFT_GOTO, n.no);
+		return;
+	}
+	r = nftb_rule(b, name);
+	nftb_verdict(&r, NFT_JUMP, range == CREEL_RANGE_NEVER ? "never" : "private");
+}
+
+/* New TCP connections to names that are checked: to creel-flow. In mode open nothing is. */
+static void names_rules(struct nftb *b, const struct creel_nft_cell *c, const char *name)
+{
+	if (!c->flow_port || c->policy->spec.mode == CREEL_MODE_OPEN || c->policy->spec.mode == CREEL_MODE_NONE)
+		return;
+	struct nftb_rule r = pinned(b, name, name);
+	nftb_redirect(&r, c->flow_port);
+}
+
+/* What creel-flow itself may open: what it was asked for, whatever it says. */
+static void flow_rules(struct nftb *b, const struct creel_nft_cell *c, const struct names *n)
+{
+	struct nftb_rule r = nftb_rule(b, n->flow);
+
+	nftb_verdict(&r, NFT_JUMP, "never");
+	r = nftb_rule(b, n->flow);
+	nftb_verdict(&r, NFT_JUMP, "private");
+	r = pinned(b, n->flow, n->names);
 	nftb_verdict(&r, NF_ACCEPT, NULL);
+	nftb_drop(b, n->flow);
+}
+
+static void log_rules(struct nftb *b, const struct creel_nft_cell *c, const struct names *n)
+{
+	const struct {
+		const char *chain, *prefix;
+		bool yes;
+	} rows[] = {{n->ok, CREEL_NFT_LOG_ALLOW, true}, {n->reach, CREEL_NFT_LOG_REACH, true}, {n->no, CREEL_NFT_LOG_DENY, false}};
+
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		struct nftb_rule r = nftb_rule(b, rows[i].chain);
+		/* a flow is told once: it is confirmed when its first packet has left */
+		if (rows[i].yes)
+			nftb_ct_status(&r, NFT_CMP_EQ, IPS_CONFIRMED);
+		nftb_log(&r, c->log_group, rows[i].prefix);
+		r = nftb_rule(b, rows[i].chain);
+		nftb_verdict(&r, rows[i].yes ? NF_ACCEPT : NF_DROP, NULL);
+	}
 }
 
 /* Who sends under another cell's address makes no flow at all: before conntrack sees it. */
@@ -192,14 +281,14 @@ static void pre_rules(struct nftb *b, const struct creel_nft_cell *c, const char
 	struct nftb_rule r = nftb_rule(b, name);
 
 	nftb_is_ipv4(&r, NFT_CMP_NEQ);
-	nftb_verdict(&r, NF_DROP, NULL);
+	let(&r, c, false);
 	r = nftb_rule(b, name);
 	nftb_address(&r, true, NFT_CMP_NEQ, c->addr);
-	nftb_verdict(&r, NF_DROP, NULL);
+	let(&r, c, false);
 	r = nftb_rule(b, name);
 	nftb_payload(&r, NFT_PAYLOAD_LL_HEADER, 6, 6, REG_A);
 	nftb_cmp(&r, NFT_CMP_NEQ, c->mac, 6);
-	nftb_verdict(&r, NF_DROP, NULL);
+	let(&r, c, false);
 }
 
 static void in_rules(struct nftb *b, const struct creel_nft_cell *c, const char *name)
@@ -212,7 +301,14 @@ static void in_rules(struct nftb *b, const struct creel_nft_cell *c, const char 
 		nftb_port(&r, protos[i], 53);
 		nftb_verdict(&r, NF_ACCEPT, NULL);
 	}
-	nftb_drop(b, name);
+	if (c->flow_port) {
+		/* by the redirect alone, not by itself */
+		struct nftb_rule r = nftb_rule(b, name);
+		nftb_ct_status(&r, NFT_CMP_NEQ, IPS_DST_NAT);
+		nftb_port(&r, IPPROTO_TCP, c->flow_port);
+		nftb_verdict(&r, NF_ACCEPT, NULL);
+	}
+	no_more(b, c, name);
 }
 
 /* What the cell's resolver may ask: its upstreams, or port 53 of whatever is public. */
@@ -241,7 +337,7 @@ static void dns_rules(struct nftb *b, const struct creel_nft_cell *c, const char
 }
 
 /* One cell's flood does not fill the host's table of flows. */
-static void flows_bound(struct nftb *b, const char *name)
+static void flows_bound(struct nftb *b, const struct creel_nft_cell *c, const char *name)
 {
 	struct nftb_rule r = nftb_rule(b, name);
 	struct nftnl_expr *e = nftb_expr(&r, "connlimit");
@@ -250,7 +346,7 @@ static void flows_bound(struct nftb *b, const char *name)
 		nftnl_expr_set_u32(e, NFTNL_EXPR_CONNLIMIT_COUNT, FLOWS_MAX);
 		nftnl_expr_set_u32(e, NFTNL_EXPR_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV);
 	}
-	nftb_verdict(&r, NF_DROP, NULL);
+	let(&r, c, false);
 }
 
 /* An ICMP error that a cell sends is let through when the flow that it quotes is the cell's own. */
@@ -273,38 +369,49 @@ static void cell_rules(struct nftb *b, const struct creel_nft_cell *c)
 {
 	const char *name = c->link;
 	const struct creel_policy *p = c->policy;
+	struct names n = names_of(name);
 	bool none = p->spec.mode == CREEL_MODE_NONE;
 	struct nftb_rule r;
 
 	related_own(b, c, name);
-	flows_bound(b, name);
+	/* of no flow that is known: bad checksums, the midst of a connection whose permission was withdrawn */
 	r = nftb_rule(b, name);
-	nftb_verdict(&r, NFT_JUMP, "never");
+	nftb_ct_state(&r, NFTB_INVALID);
+	let(&r, c, false);
+	flows_bound(b, c, name);
+	ranges_drop(b, c, name, CREEL_RANGE_NEVER);
 	for (size_t i = 0; i < c->n_reach; i++) {
 		r = nftb_rule(b, name);
 		nftb_address(&r, false, NFT_CMP_EQ, c->reach[i].addr);
 		nftb_port(&r, IPPROTO_TCP, c->reach[i].port);
-		nftb_verdict(&r, NF_ACCEPT, NULL);
+		if (c->log_group)
+			nftb_verdict(&r, NFT_GOTO, n.reach);
+		else
+			nftb_verdict(&r, NF_ACCEPT, NULL);
 	}
-	entries(b, name, p, PART_DENY);
+	entries(b, c, name, PART_DENY);
 	if (p->spec.subnet.family == 4) {
 		r = nftb_rule(b, name);
 		nftb_network(&r, &p->spec.subnet);
-		nftb_verdict(&r, NF_DROP, NULL);
+		let(&r, c, false);
 	}
 	if (!none)
-		entries(b, name, p, PART_PRIVATE);
-	r = nftb_rule(b, name);
-	nftb_verdict(&r, NFT_JUMP, "private");
+		entries(b, c, name, PART_PRIVATE);
+	ranges_drop(b, c, name, CREEL_RANGE_PRIVATE);
 	if (!none) {
-		entries(b, name, p, PART_PUBLIC);
-		pins_lookup(b, name, name);
+		entries(b, c, name, PART_PUBLIC);
+		r = pinned(b, name, name);
+		let(&r, c, true);
+	}
+	if (!none && !c->flow_port) {
+		r = pinned(b, name, n.names);
+		let(&r, c, true);
 	}
 	if (p->spec.mode == CREEL_MODE_OPEN) {
 		r = nftb_rule(b, name);
-		nftb_verdict(&r, NF_ACCEPT, NULL);
+		let(&r, c, true);
 	}
-	nftb_drop(b, name);
+	no_more(b, c, name);
 }
 
 static void ifname(char ret[16], const char *link)
@@ -322,8 +429,18 @@ int creel_nft_cell_add(struct creel_nft *nft, const struct creel_nft_cell *c, st
 
 	nftb_begin(&b, nft, TABLE);
 	nftb_set_add(&b, c->link, NFT_SET_TIMEOUT, KEY_ADDR_PROTO_PORT, 12, PINS_MAX);
+	nftb_set_add(&b, n.names, NFT_SET_TIMEOUT, KEY_ADDR_PROTO_PORT, 12, PINS_MAX);
+	nftb_chain(&b, n.ok, -1, NULL, 0, 0);
+	nftb_chain(&b, n.reach, -1, NULL, 0, 0);
+	nftb_chain(&b, n.no, -1, NULL, 0, 0);
+	if (c->log_group)
+		log_rules(&b, c, &n);
 	nftb_chain(&b, c->link, -1, NULL, 0, 0);
 	cell_rules(&b, c);
+	nftb_chain(&b, n.names, -1, NULL, 0, 0);
+	names_rules(&b, c, n.names);
+	nftb_chain(&b, n.flow, -1, NULL, 0, 0);
+	flow_rules(&b, c, &n);
 	nftb_chain(&b, n.pre, -1, NULL, 0, 0);
 	pre_rules(&b, c, n.pre);
 	nftb_chain(&b, n.in, -1, NULL, 0, 0);
@@ -334,8 +451,12 @@ int creel_nft_cell_add(struct creel_nft *nft, const struct creel_nft_cell *c, st
 	nftb_map_put(&b, "cells-pre", key, 16, n.pre);
 	nftb_map_put(&b, "cells-in", key, 16, n.in);
 	nftb_map_put(&b, "cells", key, 16, c->link);
+	nftb_map_put(&b, "cells-names", key, 16, n.names);
 	if (uid)
 		nftb_map_put(&b, "users", &uid, 4, n.dns);
+	uid = c->flow_uid;
+	if (uid)
+		nftb_map_put(&b, "users", &uid, 4, n.flow);
 	int e = nftb_send(&b, err);
 	return e < 0 ? creel_err_add(err, "add %.15s", c->link) : 0;
 }
@@ -343,7 +464,7 @@ int creel_nft_cell_add(struct creel_nft *nft, const struct creel_nft_cell *c, st
 int creel_nft_cell_remove(struct creel_nft *nft, const struct creel_nft_cell *c, struct creel_err *err)
 {
 	struct names n = names_of(c->link);
-	const char *const chains[] = {c->link, n.pre, n.in, n.dns};
+	const char *const chains[] = {c->link, n.pre, n.in, n.dns, n.names, n.flow, n.ok, n.reach, n.no};
 	uint32_t uid = c->dns_uid;
 	char key[16];
 	struct nftb b;
@@ -353,13 +474,19 @@ int creel_nft_cell_remove(struct creel_nft *nft, const struct creel_nft_cell *c,
 	nftb_map_put(&b, "cells", key, 16, NULL);
 	nftb_map_put(&b, "cells-in", key, 16, NULL);
 	nftb_map_put(&b, "cells-pre", key, 16, NULL);
+	nftb_map_put(&b, "cells-names", key, 16, NULL);
 	if (uid)
 		nftb_map_put(&b, "users", &uid, 4, NULL);
-	for (size_t i = 0; i < ELEMENTSOF(chains); i++) {
+	uid = c->flow_uid;
+	if (uid)
+		nftb_map_put(&b, "users", &uid, 4, NULL);
+	/* a chain goes when no rule leads to it */
+	for (size_t i = 0; i < ELEMENTSOF(chains); i++)
 		nftb_chain_flush(&b, chains[i]);
+	for (size_t i = 0; i < ELEMENTSOF(chains); i++)
 		nftb_chain_delete(&b, chains[i]);
-	}
 	nftb_set_delete(&b, c->link);
+	nftb_set_delete(&b, n.names);
 	int e = nftb_send(&b, err);
 	return e < 0 ? creel_err_add(err, "remove %.15s", c->link) : 0;
 }
@@ -374,8 +501,51 @@ int creel_nft_cell_change(struct creel_nft *nft, const struct creel_nft_cell *c,
 	cell_rules(&b, c);
 	nftb_chain_flush(&b, n.dns);
 	dns_rules(&b, c, n.dns);
+	nftb_chain_flush(&b, n.names);
+	names_rules(&b, c, n.names);
 	int e = nftb_send(&b, err);
 	return e < 0 ? creel_err_add(err, "change %.15s", c->link) : 0;
+}
+
+static bool is_checked(const struct creel_opening *o)
+{
+	return o->way == CREEL_WAY_TLS || o->way == CREEL_WAY_HTTP;
+}
+
+/* One message about the elements of one set: those of the openings that are checked, or the others. */
+static void elements(struct nftb *b, const char *set, bool checked, uint16_t type, uint16_t flags,
+		     const struct in_addr *addrs, size_t n, const struct creel_opening *openings, size_t n_openings,
+		     uint32_t ttl)
+{
+	struct nftnl_set *s = nftb_set(b, set);
+	size_t put = 0;
+
+	for (size_t k = 0; s && k < n * n_openings; k++) {
+		const struct creel_opening *o = &openings[k % n_openings];
+		uint8_t key[12] = {0};
+		if (is_checked(o) != checked)
+			continue;
+		struct nftnl_set_elem *e = nftnl_set_elem_alloc();
+		if (!e) {
+			b->nomem = true;
+			break;
+		}
+		memcpy(key, &addrs[k / n_openings], 4);
+		key[4] = o->udp ? IPPROTO_UDP : IPPROTO_TCP;
+		key[8] = (uint8_t)(o->port >> 8);
+		key[9] = (uint8_t)o->port;
+		nftnl_set_elem_set(e, NFTNL_SET_ELEM_KEY, key, sizeof(key));
+		if (type == NFT_MSG_NEWSETELEM)
+			nftnl_set_elem_set_u64(e, NFTNL_SET_ELEM_TIMEOUT, (uint64_t)ttl * 1000);
+		nftnl_set_elem_add(s, e);
+		put++;
+	}
+	if (s && put > 0 && !b->nomem && !b->full) {
+		nftnl_set_elems_nlmsg_build_payload(nftb_message(b, type, flags), s);
+		nftb_next(b);
+	}
+	if (s)
+		nftnl_set_free(s);
 }
 
 int creel_nft_pin(struct creel_nft *nft, const char *link, const struct in_addr *addrs, size_t n,
@@ -386,6 +556,7 @@ int creel_nft_pin(struct creel_nft *nft, const char *link, const struct in_addr 
 	static const struct {
 		uint16_t type, flags;
 	} steps[] = {{NFT_MSG_NEWSETELEM, NLM_F_CREATE}, {NFT_MSG_DELSETELEM, 0}, {NFT_MSG_NEWSETELEM, NLM_F_CREATE}};
+	struct names names = names_of(link);
 	struct nftb b;
 
 	if (n == 0 || n_openings == 0)
@@ -395,30 +566,8 @@ int creel_nft_pin(struct creel_nft *nft, const char *link, const struct in_addr 
 		return creel_err_set(err, CREEL_E_TOOBIG, 0, "%zu addresses, %zu openings", n, n_openings);
 	nftb_begin(&b, nft, TABLE);
 	for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
-		struct nftnl_set *s = nftb_set(&b, link);
-		for (size_t k = 0; s && k < n * n_openings; k++) {
-			const struct creel_opening *o = &openings[k % n_openings];
-			uint8_t key[12] = {0};
-			struct nftnl_set_elem *e = nftnl_set_elem_alloc();
-			if (!e) {
-				b.nomem = true;
-				break;
-			}
-			memcpy(key, &addrs[k / n_openings], 4);
-			key[4] = o->udp ? IPPROTO_UDP : IPPROTO_TCP;
-			key[8] = (uint8_t)(o->port >> 8);
-			key[9] = (uint8_t)o->port;
-			nftnl_set_elem_set(e, NFTNL_SET_ELEM_KEY, key, sizeof(key));
-			if (steps[i].type == NFT_MSG_NEWSETELEM)
-				nftnl_set_elem_set_u64(e, NFTNL_SET_ELEM_TIMEOUT, (uint64_t)ttl * 1000);
-			nftnl_set_elem_add(s, e);
-		}
-		if (s && !b.nomem && !b.full) {
-			nftnl_set_elems_nlmsg_build_payload(nftb_message(&b, steps[i].type, steps[i].flags), s);
-			nftb_next(&b);
-		}
-		if (s)
-			nftnl_set_free(s);
+		elements(&b, link, false, steps[i].type, steps[i].flags, addrs, n, openings, n_openings, ttl);
+		elements(&b, names.names, true, steps[i].type, steps[i].flags, addrs, n, openings, n_openings, ttl);
 	}
 	int r = nftb_send(&b, err);
 	return r < 0 ? creel_err_add(err, "pin for %.15s", link) : 0;

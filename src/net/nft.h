@@ -10,13 +10,18 @@
  *             IPv6 too
  *   forward   established flows pass, and ICMP errors from the uplink about them; a packet from a
  *             cell's tap goes to that cell's chain; drop
- *   CELL      a bound on its flows; `never`; other cells that it may reach; denied networks; the
+ *   CELL      packets of no flow; a bound on its flows; `never`; other cells that it may reach; denied networks; the
  *             cells' own network; its declared private networks; `private`; its other networks; its
  *             pins (a set of address, protocol and port, each with its own end); mode open: accept; drop
  *   never     this host, link-local with the metadata service, multicast, reserved: drop
  *   private   private ranges: drop. No pin and no wide network stands before it
- *   input     established; lo; from a cell: port 53 of its gateway; drop
- *   output    established; lo; a cell's resolver: its upstreams; drop
+ *   input     established; lo; from a cell: port 53 of its gateway, and what was redirected; drop
+ *   output    established; lo; a cell's resolver: its upstreams; its creel-flow: its names' pins; drop
+ *   names     (nat) a new TCP connection to a pin of a name that is checked in its TLS hello or HTTP
+ *             head is redirected to the cell's creel-flow
+ *
+ * With a log group, what is let out, let to another cell or dropped goes by a chain of its own (CELL.ok,
+ * CELL.reach, CELL.no) that tells NFLOG, a new flow once and a dropped packet each time, and counts.
  *
  * A cell's policy can be written anew at any time: its chain is replaced in one batch and its pins
  * stay as they are.
@@ -54,7 +59,15 @@ struct creel_nft_cell {
 	uid_t dns_uid; /* of the cell's resolver; 0: it has none */
 	const struct creel_nft_reach *resolvers; /* that it may ask; none: port 53 of all that is public */
 	size_t n_resolvers;
+	uid_t flow_uid;	     /* of its creel-flow, */
+	uint16_t flow_port;  /* which listens here, on its link; 0: names are not checked but in the DNS */
+	uint16_t log_group;  /* of NFLOG, its own; 0: nothing is told */
 };
+
+/** What NFLOG's messages of a cell's group begin with. */
+#define CREEL_NFT_LOG_ALLOW "allow"
+#define CREEL_NFT_LOG_REACH "reach"
+#define CREEL_NFT_LOG_DENY  "deny"
 
 /** Add a cell that is not there yet: its set, its chain, the ways to it. Its tap may come later. */
 int creel_nft_cell_add(struct creel_nft *nft, const struct creel_nft_cell *cell,

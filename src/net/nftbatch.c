@@ -9,6 +9,7 @@
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <stddef.h>
@@ -270,6 +271,50 @@ void nftb_ct_state(struct nftb_rule *r, uint32_t bits)
 	}
 	nftb_mask(r, &bits, 4);
 	nftb_cmp(r, NFT_CMP_NEQ, &zero, 4);
+}
+
+void nftb_ct_status(struct nftb_rule *r, uint32_t op, uint32_t bits)
+{
+	struct nftnl_expr *e = nftb_expr(r, "ct");
+	uint32_t zero = 0;
+
+	if (e) {
+		nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_STATUS);
+		nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, REG_A);
+	}
+	nftb_mask(r, &bits, 4);
+	nftb_cmp(r, op, &zero, 4);
+}
+
+void nftb_redirect(struct nftb_rule *r, uint16_t port)
+{
+	struct nftnl_expr *e = nftb_expr(r, "immediate");
+	uint16_t be = htons(port);
+
+	if (e) {
+		nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, REG_A);
+		nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, &be, sizeof(be));
+	}
+	e = nftb_expr(r, "redir");
+	if (e) {
+		nftnl_expr_set_u32(e, NFTNL_EXPR_REDIR_REG_PROTO_MIN, REG_A);
+		nftnl_expr_set_u32(e, NFTNL_EXPR_REDIR_FLAGS, NF_NAT_RANGE_PROTO_SPECIFIED);
+	}
+	nftb_rule_end(r);
+}
+
+void nftb_log(struct nftb_rule *r, uint16_t group, const char *prefix)
+{
+	(void)nftb_expr(r, "counter");
+	struct nftnl_expr *e = nftb_expr(r, "log");
+
+	if (e) {
+		nftnl_expr_set_u16(e, NFTNL_EXPR_LOG_GROUP, group);
+		nftnl_expr_set_str(e, NFTNL_EXPR_LOG_PREFIX, prefix);
+		nftnl_expr_set_u32(e, NFTNL_EXPR_LOG_SNAPLEN, 64); /* the header and the ports */
+		nftnl_expr_set_u16(e, NFTNL_EXPR_LOG_QTHRESHOLD, 0);
+	}
+	nftb_rule_end(r);
 }
 
 void nftb_established(struct nftb *b, const char *chain)

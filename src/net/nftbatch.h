@@ -19,6 +19,7 @@ enum {
 };
 #define NFTB_ESTABLISHED 2U /* NF_CT_STATE_BIT(IP_CT_ESTABLISHED) */
 #define NFTB_RELATED	 4U
+#define NFTB_INVALID	 1U /* NF_CT_STATE_INVALID_BIT */
 
 struct nftb {
 	struct creel_nft *nft;
@@ -71,6 +72,12 @@ void nftb_network(struct nftb_rule *r, const struct creel_net *n);
 /** The destination's port; 0: the protocol alone. */
 void nftb_port(struct nftb_rule *r, uint8_t proto, uint16_t number);
 void nftb_ct_state(struct nftb_rule *r, uint32_t bits);
+/** Some of these bits of the flow's status are set (NFT_CMP_NEQ), or none is (NFT_CMP_EQ). */
+void nftb_ct_status(struct nftb_rule *r, uint32_t op, uint32_t bits);
+/** To a port of this host; ends the rule. */
+void nftb_redirect(struct nftb_rule *r, uint16_t port);
+/** Count and tell NFLOG; ends the rule. */
+void nftb_log(struct nftb_rule *r, uint16_t group, const char *prefix);
 /** Look register A up in a set, or in a map of verdicts. */
 void nftb_lookup(struct nftb_rule *r, const char *set, bool map);
 void nftb_established(struct nftb *b, const char *chain);
