@@ -1,17 +1,19 @@
 # A thin front for meson: `make help` says all targets.
 BUILD ?= build
 TEST = tools/run-tests $(BUILD)
+ASAN = -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: help deps setup build run test test-unit test-integration test-e2e test-attack test-asan \
-	bench lint fuzz install clean
+.PHONY: help deps setup build run test test-unit test-integration test-e2e test-attack test-fuzz \
+	test-asan test-asan-clang coverage bench lint format fuzz install clean
 
 help: ## say all targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 20
+	@echo; echo 'BUILD=DIR chooses the build folder (build)'
 
 deps: ## install what is missing (Debian packages; asks for root only if something is)
 	@tools/install-deps
 
-setup: deps
+setup: deps ## set the build folder up
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
 
 build: setup ## build/creel and all programs (installs what is missing)
@@ -22,7 +24,7 @@ run: build ## build, make the image, start the OpenClaw cell, say where its gate
 	@tools/run-example $(BUILD)
 
 test: build ## every tier
-	@$(TEST) unit integration e2e attack
+	@$(TEST) unit integration e2e attack fuzz
 
 test-unit: build ## unit tests: seconds, no root
 	@$(TEST) unit
@@ -36,22 +38,38 @@ test-e2e: build ## boots guests
 test-attack: build ## each wall against its attack
 	@$(TEST) attack
 
-test-asan: deps ## unit and integration tests under ASan and UBSan
-	@test -f $(BUILD)-asan/build.ninja || meson setup $(BUILD)-asan -Db_sanitize=address,undefined
+test-fuzz: deps ## every fuzz target for ten seconds, from its kept inputs
+	@$(TEST) fuzz
+
+test-asan: deps ## unit and integration tests under ASan and UBSan, gcc's
+	@test -f $(BUILD)-asan/build.ninja || CC=gcc meson setup $(BUILD)-asan $(ASAN)
 	@ninja -C $(BUILD)-asan
 	@tools/run-tests $(BUILD)-asan unit integration
+
+test-asan-clang: deps ## the same with clang's
+	@test -f $(BUILD)-asan-clang/build.ninja || CC=clang meson setup $(BUILD)-asan-clang $(ASAN)
+	@ninja -C $(BUILD)-asan-clang
+	@tools/run-tests $(BUILD)-asan-clang unit integration
+
+coverage: deps ## what unit and integration tests run: lines and branches; a page in BUILD-cov/html
+	@test -f $(BUILD)-cov/build.ninja || meson setup $(BUILD)-cov -Db_coverage=true
+	@ninja -C $(BUILD)-cov
+	@tools/coverage $(BUILD)-cov
 
 bench: build ## one figure against its peer: make bench NAME=boot
 	@bench/$(NAME)
 
-lint: setup ## clang-format, cppcheck, layers, event kinds, manuals
+lint: build ## clang-format, clang-tidy, cppcheck, layers, manuals and event kinds against the tables
 	@tools/lint $(BUILD)
+
+format: ## clang-format what tools/formatted lists
+	@tools/format
 
 fuzz: deps ## libFuzzer targets, SECONDS=60 each
 	@tools/fuzz $(or $(SECONDS),60)
 
-install: build ## install below PREFIX
-	@meson install -C $(BUILD)
+install: build ## install; DESTDIR=DIR puts it below DIR
+	@meson install --no-rebuild -C $(BUILD)
 
 clean: ## remove what was built
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-asan-clang $(BUILD)-clang $(BUILD)-cov $(BUILD)-fuzz

@@ -37,7 +37,8 @@ static const struct {
 	 PLAN("secrets", "[{\"name\":\"t\",\"source\":\"store\"}]"), "secret t, source|hex|store;"},
 	{PLAN("net", "{\"link\":false,\"policy\":\"00\"}"),
 	 PLAN("net", "{\"link\":true,\"policy\":\"11\"}"),
-	 "has a network interface|no|yes;!what it may connect to (egress, reach)|-|-;"},
+	 "has a network interface|no|yes;!what it may connect to (egress, reach), or the lines "
+	 "that say so|-|-;"},
 	{PLAN("net", "{\"upstreams\":[\"1.1.1.1\"]}"), PLAN("net", "{\"upstreams\":[]}"),
 	 "!resolvers|-|-;"},
 	{PLAN("later", "1"), PLAN("later", "2"),
