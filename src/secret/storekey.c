@@ -261,12 +261,11 @@ static int key_load(int dirfd, json_t **ret, struct creel_err *err)
 	ssize_t n = read(fd, text, sizeof(text));
 	if (n < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "read the store's .key");
-	*ret = json_loadb(text, (size_t)n, 0, NULL);
+	autojson json_t *o = json_loadb(text, (size_t)n, 0, NULL);
 	sodium_memzero(text, sizeof(text));
-	if (!*ret || json_integer_value(json_object_get(*ret, "version")) != 1) {
-		json_decref(*ret);
+	if (!o || json_integer_value(json_object_get(o, "version")) != 1)
 		return creel_err_set(err, CREEL_E_BROKEN, 0, "the store's .key is damaged, or of a newer creel");
-	}
+	*ret = steal_ptr(&o);
 	return 0;
 }
 
