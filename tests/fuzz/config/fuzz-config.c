@@ -10,12 +10,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static const char cell_yaml[] =
-	"version: 1\ncells: {a: {recipe: base, settings: {model: {primary: x, list: [1, red]}, n: 2.5, b: "
-	"true}}}\n";
+static const char cell_yaml[] = "version: 1\ncells: {a: {recipe: base, settings: {model: {primary: "
+				"x, list: [1, red]}, n: 2.5, b: "
+				"true}}}\n";
 static const char recipe_yaml[] =
-	"version: 1\nfiles: {/persist/a: {content: x}}\nsettings: {type: object, required: [model], "
-	"properties: {model: {type: object, properties: {primary: {type: string}, list: {items: {enum: [red, "
+	"version: 1\nfiles: {/persist/a: {content: x}}\nsettings: {type: object, required: "
+	"[model], "
+	"properties: {model: {type: object, properties: {primary: {type: string}, list: {items: "
+	"{enum: [red, "
 	"1]}}}}, n: {type: number, minimum: 1, maximum: 9}, free: {type: object}}}\n";
 
 static int check(void *ctx, const struct creel_config *c, int dirfd, struct creel_diags *diags,
@@ -29,8 +31,8 @@ static int check(void *ctx, const struct creel_config *c, int dirfd, struct cree
 	return r;
 }
 
-static int config(const void *data, size_t len, struct creel_recipe *recipe, struct creel_diags *diags,
-		  struct creel_err *err)
+static int config(const void *data, size_t len, struct creel_recipe *recipe,
+		  struct creel_diags *diags, struct creel_err *err)
 {
 	const struct creel_config_more more = {check, recipe};
 	struct creel_config c = {0};
@@ -58,7 +60,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		if (r == 0)
 			r = config(cell_yaml, strlen(cell_yaml), &recipe, &diags, &err);
 	} else {
-		r = creel_recipe_load(recipe_yaml, strlen(recipe_yaml), "r.yaml", -1, &recipe, &diags, &err);
+		r = creel_recipe_load(recipe_yaml, strlen(recipe_yaml), "r.yaml", -1, &recipe,
+				      &diags, &err);
 		if (r < 0)
 			abort();
 		r = config(data + 1, len - 1, &recipe, &diags, &err);
