@@ -134,7 +134,7 @@ static void url_add(json_t *list, const struct creel_url_cfg *u)
 
 json_t *creel_bom_make(const struct build *b, const char *id)
 {
-	const json_t *more = json_object_get(b->bom, "debian"), *npm = json_object_get(b->lock, "npm"), *p;
+	const json_t *more = json_object_get(b->bom, "debian"), *npm = json_object_get(b->bom, "npm"), *p;
 	json_t *list = json_array();
 	const char *path;
 	size_t i;

@@ -43,6 +43,9 @@ int registries_add(struct registries *r, const char *url, struct creel_err *err)
  *  @return 0, CREEL_E_CHILD */
 int registries_ask(const char *const *argv, struct creel_buf *out, struct creel_err *err);
 
+/** TMP anew, with the folders above and the certificates that the builder trusts. */
+int build_prepare(struct build *b, struct creel_err *err);
+
 enum { RUN_BINDS = 8, RUN_ENV = 20 };
 struct run {
 	const char *const *argv; /* ends with NULL; [0] "@install" is creel-step's own */

@@ -169,7 +169,7 @@ static int ca_give(struct build *b, struct creel_err *err)
 	return r;
 }
 
-static int prepare(struct build *b, struct creel_err *err)
+int build_prepare(struct build *b, struct creel_err *err)
 {
 	static const char *const dirs[] = {"", "/in", "/in/files", "/in/npm", "/out", "/work"};
 	char path[PATH_MAX];
@@ -229,7 +229,7 @@ static int build_locked(struct build *b, const char *sources, const uint8_t file
 			struct creel_err *err)
 {
 	uint8_t staged[32];
-	int r = prepare(b, err);
+	int r = build_prepare(b, err);
 
 	if (r == 0)
 		r = sources_hash(b->spec, b, staged, err);

@@ -165,12 +165,27 @@ static int scripts_run(struct build *b, struct npm *n, struct creel_err *err)
 	return npm_run(b, n, argv, false, err);
 }
 
+/* What is there: the lock has the packages of other machines' kinds too. */
+static int installed_take(struct build *b, struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_buf_fini) text;
+
+	creel_buf_init(&text, 16 << 20);
+	int r = build_read(b, "npm.json", &text, err);
+	json_t *j = r < 0 ? NULL : json_loadb(creel_buf_str(&text), text.len, 0, NULL);
+	json_t *packages = json_object_get(j, "packages");
+	if (r == 0 && (!json_is_object(packages) || json_object_set(b->bom, "npm", packages) < 0))
+		r = creel_err_set(err, CREEL_E_CHILD, 0, "npm did not say what it installed");
+	json_decref(j);
+	return r;
+}
+
 static int steps(struct build *b, struct npm *n, struct creel_err *err)
 {
 	static const char script[] = "mkdir -p /work/root/opt/npm && cp /in/npm/package.json "
 				     "/in/npm/package-lock.json /work/root/opt/npm && \"$1\" ci --prefix /work/root/opt/npm "
-				     "--ignore-scripts --omit=dev && rm -f /work/root/opt/npm/package*.json "
-				     "/work/root/opt/npm/node_modules/.package-lock.json";
+				     "--ignore-scripts --omit=dev && rm -f /work/root/opt/npm/package*.json && "
+				     "mv /work/root/opt/npm/node_modules/.package-lock.json /work/npm.json";
 	int r = config_take(n, err);
 
 	(void)snprintf(n->path, sizeof(n->path), "PATH=%s:/usr/local/bin:/usr/bin:/bin", n->tool.dir);
@@ -184,6 +199,8 @@ static int steps(struct build *b, struct npm *n, struct creel_err *err)
 		r = npm_run(b, n,
 			    (const char *const[]){"/bin/sh", "-c", script, "npm", n->tool.program, NULL}, true,
 			    err);
+	if (r == 0)
+		r = installed_take(b, err);
 	if (r == 0 && b->spec->recipe->npm_scripts.n > 0)
 		r = scripts_run(b, n, err);
 	return r;
