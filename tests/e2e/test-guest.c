@@ -31,8 +31,8 @@ static struct creel_boot *boot_make(void)
 			 .probe = CREEL_PROBE_COMMAND, .probe_arg = "test -e /tmp/steady",
 			 .restart = CREEL_RESTART_ALWAYS},
 			{.name = "second", .argv = {"sh", "-c", "test -e /tmp/steady || exit 9; sleep 1000"},
-			 .env_file = "", .after = "steady", .home = "/", .probe_arg = "",
-			 .restart = CREEL_RESTART_NEVER},
+			 .env_file = "", .after = "steady", .home = "/persist/sites/a/second", .uid = 1001,
+			 .gid = 1001, .probe_arg = "", .restart = CREEL_RESTART_NEVER},
 			{.name = "crash", .argv = {"sh", "-c", "exit 3"}, .env_file = "", .after = "",
 			 .home = "/", .probe_arg = "", .restart = CREEL_RESTART_ON_FAILURE},
 		},
@@ -185,6 +185,13 @@ static void no_network_interface(void **state)
 	assert_string_equal(out, "lo\n");
 }
 
+/* the volume is new: what is above the home is missing too */
+static void homes_are_made(void **state)
+{
+	assert_int_equal(guest_sh(&g, "stat -c '%n %u %a' /persist/sites/a /persist/sites/a/second", &out), 0);
+	assert_string_equal(out, "/persist/sites/a 0 755\n/persist/sites/a/second 1001 700\n");
+}
+
 static void orphans_are_reaped(void **state)
 {
 	assert_int_equal(guest_sh(&g, "for i in 1 2 3 4 5; do (setsid sleep 0.1 &) ; done; sleep 1;"
@@ -243,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(services_in_order),
+		cmocka_unit_test(homes_are_made),
 		cmocka_unit_test(exec_keeps_streams_apart),
 		cmocka_unit_test(binary_input_comes_back_whole),
 		cmocka_unit_test(a_stopped_reader_blocks_only_itself),

@@ -257,6 +257,35 @@ static int parent_open(const char *path, const struct creel_boot_file *f, const 
 	return steal_fd(&dir);
 }
 
+/*
+ * A service's home is its own; it is made here because its volume may be new, with every folder that is
+ * missing on the way, which are root's but in a folder of the service's own. No link is followed: the
+ * tree may be the agent's.
+ */
+void boot_home(const char *home, uint32_t uid, uint32_t gid)
+{
+	autofd int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *p = home + strspn(home, "/");
+
+	for (size_t n; dir >= 0 && (n = strcspn(p, "/")) > 0; p += n + strspn(p + n, "/")) {
+		char name[256];
+		struct stat st;
+		bool last = p[n + strspn(p + n, "/")] == '\0';
+		if (n >= sizeof(name))
+			return;
+		memcpy(name, p, n);
+		name[n] = '\0';
+		if (strcmp(name, "..") == 0)
+			return;
+		if (mkdirat(dir, name, last ? 0700 : 0755) == 0 &&
+		    (last || (fstat(dir, &st) == 0 && st.st_uid == uid)))
+			(void)!fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW);
+		int next = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		close(dir);
+		dir = next;
+	}
+}
+
 static bool same(int dir, const char *base, const struct creel_boot_file *f)
 {
 	autofd int fd = openat(dir, base, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);

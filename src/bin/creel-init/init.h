@@ -42,6 +42,8 @@ void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int boot_root(struct creel_err *err); /* modules, erofs + overlay, switch root */
 int boot_volumes(const struct creel_boot *boot, struct creel_err *err);
 int boot_files(const struct creel_boot *boot, struct creel_err *err);
+/** Make a service's home where it is missing. */
+void boot_home(const char *home, uint32_t uid, uint32_t gid);
 void boot_secrets(const struct creel_boot *boot);
 void boot_unmount(const struct creel_boot *boot);
 /** Run a program and wait. @return its exit status, 128 + n for a signal, 127 not started */

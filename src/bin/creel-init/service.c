@@ -163,9 +163,7 @@ static void service_start(struct service *s)
 		source_close(&s->out);
 	if (pipe2(p, O_CLOEXEC) < 0)
 		return;
-	/* the home is the service's own; made here because its volume may be new */
-	if (mkdir(s->cfg->home, 0700) == 0)
-		(void)!chown(s->cfg->home, s->cfg->uid, s->cfg->gid);
+	boot_home(s->cfg->home, s->cfg->uid, s->cfg->gid); /* each time: the agent may have removed it */
 	pid_t pid = fork();
 	if (pid == 0) {
 		child_reset();
