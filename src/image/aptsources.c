@@ -115,8 +115,9 @@ static void field_line(struct source *s, int *last, const char *line, size_t n)
 		char *to = (char *)s + fields[*last].at;
 		size_t len = strlen(to);
 		if (len + 2 < fields[*last].size) {
-			to[len] = ' ';
-			field_set(to + len + 1, fields[*last].size - len - 1, line, n);
+			if (len > 0)
+				to[len++] = ' ';
+			field_set(to + len, fields[*last].size - len, line, n);
 		}
 		return;
 	}
