@@ -9,12 +9,17 @@
 #include <sys/stat.h>
 #include <time.h>
 
-static const char root[] = "/sys/fs/cgroup";
+static const char *root = "/sys/fs/cgroup";
 static const char *const v1[] = {"memory", "pids"};
+
+void creel_cgroup_root(const char *path)
+{
+	root = path;
+}
 
 static bool is_v2(void)
 {
-	char path[64];
+	char path[PATH_MAX];
 
 	(void)snprintf(path, sizeof(path), "%s/cgroup.controllers", root);
 	return access(path, F_OK) == 0;
@@ -50,8 +55,9 @@ static size_t folders(const char *name, char ret[2][PATH_MAX])
 
 static int v2_parent(struct creel_err *err)
 {
-	static const char dir[] = "/sys/fs/cgroup/creel";
+	char dir[PATH_MAX];
 
+	(void)snprintf(dir, sizeof(dir), "%s/creel", root);
 	/* controllers are handed down level by level; they may be on already */
 	int r = file_write(root, "cgroup.subtree_control", "+memory +pids", err);
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
@@ -113,9 +119,13 @@ int creel_cgroup_add(const char *name, pid_t pid, struct creel_err *err)
 
 static void kill_members(const char *dir)
 {
+	struct creel_err err = {0};
 	char path[PATH_MAX];
 	int pid;
 
+	/* version 2 has a file for it, by which none escapes that is forking */
+	if (file_write(dir, "cgroup.kill", "1", &err) == 0)
+		return;
 	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
 	autofile FILE *f = fopen(path, "re");
 	while (f && fscanf(f, "%d", &pid) == 1)

@@ -13,6 +13,8 @@ struct creel_cgroup_limits {
 	uint64_t pids;
 };
 
+/** Another tree than /sys/fs/cgroup, borrowed: for tests. */
+void creel_cgroup_root(const char *path);
 /**
  * Make the group, or take the one that is there, and set its limits.
  * @param name  one path component

@@ -58,10 +58,19 @@ void services_tick(void);
 bool services_reaped(pid_t pid, int wstatus);
 void services_stop(void);
 bool services_gone(void);
-/** The log ring of a service: appended octets so far, and a copy from @p from on. */
 int service_find(const char *name);
 const char *service_name(size_t i);
-size_t service_log(size_t i, uint64_t *from, uint8_t *buf, size_t size);
+struct log_line {
+	char text[16384]; /* its time and what was said, without the newline */
+	size_t len;
+	uint64_t next; /* where the one after it begins */
+};
+/**
+ * The line of a service's log at @p from, which is moved on when what stood there is overwritten.
+ * @param partial  also one that has not ended yet
+ * @return false when there is none
+ */
+bool service_line(size_t i, uint64_t *from, bool partial, struct log_line *ret);
 
 /* stream.c */
 extern const struct creel_mux_ops stream_ops;

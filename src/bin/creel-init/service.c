@@ -54,7 +54,7 @@ static void ring_put(struct service *s, const char *data, size_t len)
 		s->ring[s->log_end++ % RING] = (uint8_t)data[i];
 }
 
-size_t service_log(size_t i, uint64_t *from, uint8_t *buf, size_t size)
+bool service_line(size_t i, uint64_t *from, bool partial, struct log_line *ret)
 {
 	struct service *s = &services[i];
 	size_t n = 0;
@@ -67,9 +67,18 @@ size_t service_log(size_t i, uint64_t *from, uint8_t *buf, size_t size)
 		if (*from < s->log_end)
 			(*from)++;
 	}
-	while (n < size && *from < s->log_end)
-		buf[n++] = s->ring[(*from)++ % RING];
-	return n;
+	uint64_t at = *from;
+	while (at < s->log_end && n < sizeof(ret->text) - 1 && s->ring[at % RING] != '\n')
+		ret->text[n++] = (char)s->ring[at++ % RING];
+	bool ended = at < s->log_end && s->ring[at % RING] == '\n';
+	if (at == *from && !ended)
+		return false;
+	if (!ended && n < sizeof(ret->text) - 1 && !partial)
+		return false;
+	ret->text[n] = '\0';
+	ret->len = n;
+	ret->next = at + ended;
+	return true;
 }
 
 /* Each line begins with its time, so that `creel logs --since` can choose. */

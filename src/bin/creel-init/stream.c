@@ -28,9 +28,10 @@ struct stream {
 	struct creel_buf from_host; /* records (exec) or plain octets (tcp) not yet used */
 	size_t skip;		    /* octets of the first IN record already written */
 	struct creel_buf pending;   /* a piece for the host that it has not taken whole */
-	int log_service;
 	bool log_follow;
-	uint64_t log_at;
+	uint64_t log_since;
+	struct log *log; /* of each service that is asked for */
+	size_t n_log;
 	struct stream *next;
 };
 
@@ -64,6 +65,7 @@ static void stream_free(struct stream *s)
 	}
 	creel_buf_fini(&s->from_host);
 	creel_buf_fini(&s->pending);
+	free(s->log);
 	free(s);
 }
 
@@ -385,8 +387,9 @@ static void exec_open(struct stream *s, const uint8_t *buf, size_t len)
 		return;
 	}
 	if (!account_find(spec.user, &acc)) {
-		static const char why[] = "}no such user in the cell"; /* '}' is 125 */
-		(void)creel_execio_put(&s->pending, CREEL_EXECIO_ERROR, why, sizeof(why) - 1, &err);
+		char why[128];
+		int n = snprintf(why, sizeof(why), "}no user '%.64s' in the cell", spec.user); /* '}' is 125 */
+		(void)creel_execio_put(&s->pending, CREEL_EXECIO_ERROR, why, (size_t)n, &err);
 		(void)push(s);
 		(void)creel_mux_eof(in.mux, s->id, &err);
 		return;
@@ -467,37 +470,116 @@ static void tcp_open(struct stream *s, const uint8_t *buf, size_t len)
 	source_add(&s->out, EPOLLIN);
 }
 
+struct log {
+	size_t service;
+	uint64_t from;
+	uint64_t time; /* of the line that was shown last: the rest of a very long one has none of its own */
+};
+
+/* "SECONDS.NANOSECONDS TEXT" as service.c keeps it; @return where the text begins */
+static const char *stamp_read(const struct log_line *l, uint64_t *ret_ns)
+{
+	unsigned long long s = 0, ns = 0;
+	int n = 0;
+
+	if (sscanf(l->text, "%12llu.%9llu%n", &s, &ns, &n) < 2 || l->text[n] != ' ')
+		return l->text;
+	*ret_ns = s * 1000000000 + ns;
+	return l->text + n + 1;
+}
+
+/* RFC 3339 in UTC: days to a date as the proleptic Gregorian calendar has them, from a March on */
+static int time_show(uint64_t ns, char *ret, size_t size)
+{
+	uint64_t s = ns / 1000000000, days = s / 86400 + 719468, era = days / 146097, doe = days % 146097;
+	uint64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	uint64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+	unsigned month = (unsigned)(mp < 10 ? mp + 3 : mp - 9);
+
+	return snprintf(ret, size, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ ",
+			(unsigned)(yoe + era * 400 + (month <= 2)), month,
+			(unsigned)(doy - (153 * mp + 2) / 5 + 1), (unsigned)(s / 3600 % 24),
+			(unsigned)(s / 60 % 60), (unsigned)(s % 60), (unsigned)(ns / 1000000 % 1000));
+}
+
+/* The earliest of the services' next lines; false when there is none. */
+static bool log_next(struct stream *s, struct log_line *ret, struct log **ret_log)
+{
+	static struct log_line line;
+	struct log *best = NULL;
+
+	for (size_t i = 0; i < s->n_log; i++) {
+		struct log *l = &s->log[i];
+		uint64_t time = l->time;
+		while (service_line(l->service, &l->from, !s->log_follow, &line)) {
+			(void)stamp_read(&line, &time);
+			if (time >= s->log_since)
+				break;
+			l->from = line.next;
+		}
+		if (time < s->log_since || !service_line(l->service, &l->from, !s->log_follow, &line))
+			continue;
+		l->time = time;
+		if (!best || time < best->time) {
+			best = l;
+			*ret = line;
+		}
+	}
+	*ret_log = best;
+	return best;
+}
+
 static void log_pump(struct stream *s)
 {
+	static struct log_line line;
 	struct creel_err err = {0};
-	uint8_t buf[16384];
+	struct log *l = NULL;
+	char stamp[40];
 
 	while (push(s)) {
-		size_t n = service_log((size_t)s->log_service, &s->log_at, buf, sizeof(buf));
-		if (n == 0) {
+		if (!log_next(s, &line, &l)) {
 			if (!s->log_follow)
 				(void)creel_mux_eof(in.mux, s->id, &err);
 			return;
 		}
-		(void)creel_buf_add(&s->pending, buf, n, &err);
+		const char *text = stamp_read(&line, &l->time);
+		l->from = line.next;
+		int n = time_show(l->time, stamp, sizeof(stamp));
+		(void)creel_buf_add(&s->pending, stamp, (size_t)n, &err);
+		if (s->n_log > 1)
+			(void)creel_buf_addf(&s->pending, &err, "%s: ", service_name(l->service));
+		(void)creel_buf_add(&s->pending, text, line.len - (size_t)(text - line.text), &err);
+		(void)creel_buf_add(&s->pending, "\n", 1, &err);
 	}
 }
 
 static void logs_open(struct stream *s, const uint8_t *buf, size_t len)
 {
 	char name[128] = "";
+	size_t n = 0;
 
 	if (len < 9 || len - 9 >= sizeof(name)) {
 		refuse(s, "malformed log spec");
 		return;
 	}
 	memcpy(name, buf + 9, len - 9);
-	s->log_follow = buf[0] & 1;
-	s->log_service = name[0] ? service_find(name) : service_name(0) ? 0 : -1;
-	if (s->log_service < 0) {
+	int one = name[0] ? service_find(name) : -1;
+	while (service_name(n))
+		n++;
+	if (n == 0 || (name[0] && one < 0)) {
 		refuse(s, name[0] ? "no such service" : "the cell has no service");
 		return;
 	}
+	s->log = calloc(n, sizeof(*s->log));
+	if (!s->log) {
+		refuse(s, "out of memory");
+		return;
+	}
+	s->n_log = one < 0 ? n : 1;
+	for (size_t i = 0; i < s->n_log; i++)
+		s->log[i].service = one < 0 ? i : (size_t)one;
+	s->log_follow = buf[0] & 1;
+	s->log_since = creel_le64(buf + 1);
 	log_pump(s);
 }
 
@@ -518,7 +600,7 @@ static void on_open(void *ctx, uint16_t id, uint8_t kind, const uint8_t *spec, s
 		return;
 	}
 	*s = (struct stream){.in.fd = -1, .out.fd = -1, .err.fd = -1, .id = id, .kind = kind,
-			     .log_service = -1, .next = streams};
+			     .next = streams};
 	creel_buf_init(&s->from_host, CREEL_MUX_WINDOW);
 	creel_buf_init(&s->pending, 2 * CREEL_EXECIO_MAX);
 	streams = s;

@@ -11,9 +11,13 @@
 
 int jail_identity(const struct jail *j, struct creel_err *err)
 {
-	const struct rlimit none = {0, 0}, files = {j->max_files, j->max_files};
+	/*
+	 * No core: a file of one octet is none, and a handler behind a pipe, which the kernel starts whatever
+	 * the limit is, is not started for exactly 1 (core(5); do_coredump() in fs/coredump.c).
+	 */
+	const struct rlimit no_core = {1, 1}, files = {j->max_files, j->max_files};
 
-	if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0)
+	if (setrlimit(RLIMIT_CORE, &no_core) < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "set limits");
 	if (setgroups(0, NULL) < 0 || setresgid(j->gid, j->gid, j->gid) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "change group");

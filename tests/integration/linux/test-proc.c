@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -122,6 +123,103 @@ static void test_cgroup(void **state)
 	assert_int_equal(creel_cgroup_make("../x", &limits, &err), CREEL_E_INVALID);
 }
 
+static void file_make(const char *dir, const char *name, const char *text)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	autofd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static const char *file_get(const char *dir, const char *name)
+{
+	static char text[256];
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	text[n < 0 ? 0 : n] = '\0';
+	return n < 0 ? "(not there)" : text;
+}
+
+/* The files that a kernel with version 2 has, as plain ones: what is written where. */
+static void test_cgroup_v2(void **state)
+{
+	static const char *const group_files[] = {"memory.max", "memory.swap.max", "pids.max", "cgroup.procs"};
+	const struct creel_cgroup_limits limits = {.memory = 64 << 20, .pids = 10};
+	char root[] = "/tmp/creel-cgroup.XXXXXX", parent[64], group[80], cmd[128];
+	struct creel_err err = {0};
+
+	assert_non_null(mkdtemp(root));
+	file_make(root, "cgroup.controllers", "cpuset cpu io memory hugetlb pids rdma misc\n");
+	file_make(root, "cgroup.subtree_control", "");
+	creel_cgroup_root(root);
+	/* a parent to which no controller can be handed down */
+	assert_int_equal(creel_cgroup_make("box", &limits, &err), CREEL_E_UNSUPP);
+	err = (struct creel_err){0};
+	(void)snprintf(parent, sizeof(parent), "%s/creel", root);
+	(void)snprintf(group, sizeof(group), "%s/box", parent);
+	file_make(parent, "cgroup.subtree_control", "");
+	assert_int_equal(mkdir(group, 0755), 0);
+	for (size_t i = 0; i < ELEMENTSOF(group_files); i++)
+		file_make(group, group_files[i], "");
+	if (creel_cgroup_make("box", &limits, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_string_equal(file_get(root, "cgroup.subtree_control"), "+memory +pids");
+	assert_string_equal(file_get(parent, "cgroup.subtree_control"), "+memory +pids");
+	assert_string_equal(file_get(group, "memory.max"), "67108864");
+	assert_string_equal(file_get(group, "memory.swap.max"), "0");
+	assert_string_equal(file_get(group, "pids.max"), "10");
+	assert_int_equal(creel_cgroup_add("box", 4711, &err), 0);
+	assert_string_equal(file_get(group, "cgroup.procs"), "4711");
+	/* a kernel without accounting of swap */
+	(void)snprintf(cmd, sizeof(cmd), "rm %s/memory.swap.max", group);
+	assert_int_equal(system(cmd), 0);
+	assert_int_equal(creel_cgroup_make("box", &limits, &err), 0);
+	(void)snprintf(cmd, sizeof(cmd), "rm -r %s", root);
+	assert_int_equal(system(cmd), 0);
+	creel_cgroup_root("/sys/fs/cgroup");
+}
+
+/* And a hierarchy of the kernel's: a group goes with what is in it. */
+static void test_cgroup_v2_kernel(void **state)
+{
+	static const char *const argv[] = {"/bin/sh", "-c", "sleep 30 & sleep 30 & wait", NULL};
+	char root[] = "/tmp/creel-cgroup2.XXXXXX", dir[64];
+	struct creel_err err = {0};
+	int pidfd = -1;
+
+	if (geteuid() != 0)
+		return;
+	assert_non_null(mkdtemp(root));
+	if (mount("none", root, "cgroup2", 0, NULL) < 0) {
+		print_message("# no cgroup2 can be mounted here: %s\n", strerror(errno));
+		assert_int_equal(rmdir(root), 0);
+		return;
+	}
+	creel_cgroup_root(root);
+	(void)snprintf(dir, sizeof(dir), "%s/creel", root);
+	(void)mkdir(dir, 0755);
+	(void)snprintf(dir, sizeof(dir), "%s/creel/t%d", root, (int)getpid());
+	assert_int_equal(mkdir(dir, 0755), 0);
+	pid_t pid = creel_proc_spawn(argv, -1, NULL, 0, 0, &pidfd, &err);
+	assert_int_equal(creel_cgroup_add(strrchr(dir, '/') + 1, pid, &err), 0);
+	if (creel_cgroup_remove(strrchr(dir, '/') + 1, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_true(ended(pidfd, 5000));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(access(dir, F_OK), -1);
+	close(pidfd);
+	(void)snprintf(dir, sizeof(dir), "%s/creel", root);
+	(void)rmdir(dir); /* another test's cells may stand in it */
+	creel_cgroup_root("/sys/fs/cgroup");
+	assert_int_equal(umount2(root, MNT_DETACH), 0);
+	assert_int_equal(rmdir(root), 0);
+}
+
 /* A folder's path over what sun_path holds is no obstacle. */
 static void test_long_path(void **state)
 {
@@ -154,7 +252,9 @@ static void test_long_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_spawn), cmocka_unit_test(test_pidns), cmocka_unit_test(test_identity),
-					   cmocka_unit_test(test_cgroup), cmocka_unit_test(test_long_path)};
+					   cmocka_unit_test(test_cgroup),
+					   cmocka_unit_test(test_cgroup_v2), cmocka_unit_test(test_cgroup_v2_kernel),
+					   cmocka_unit_test(test_long_path)};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
