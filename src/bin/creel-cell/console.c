@@ -1,5 +1,7 @@
 #include "cell.h"
+#include "base/cleanup.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -41,7 +43,7 @@ int console_start(struct creel_err *err)
 
 void console_tell(void)
 {
-	char text[RING + 1], *line[LINES];
+	char text[RING + 1], *line[LINES], panic[LINE + 1] = "";
 	size_t n = 0;
 
 	console_take();
@@ -51,6 +53,10 @@ void console_tell(void)
 		text[i] = c == '\0' ? ' ' : c;
 	}
 	text[len] = '\0';
+	/* behind it come registers and a trace: it is what matters, so it is said last */
+	const char *why = strstr(text, "Kernel panic");
+	if (why)
+		(void)snprintf(panic, sizeof(panic), "%.*s", (int)MIN(strcspn(why, "\r\n"), (size_t)LINE), why);
 	for (char *end = text + len; n < LINES && end > text;) {
 		while (end > text && (end[-1] == '\n' || end[-1] == '\r'))
 			*--end = '\0';
@@ -66,4 +72,6 @@ void console_tell(void)
 			line[n][LINE] = '\0';
 		engine_tell(CREEL_CELL_NOTE, 0, 0, 0, line[n]);
 	}
+	if (panic[0])
+		engine_tell(CREEL_CELL_NOTE, 0, 0, 0, panic);
 }
