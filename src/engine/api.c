@@ -87,7 +87,7 @@ static json_t *cell_json(const struct eng_cell *c)
 	bool same = memcmp(c->plan_hash, c->ran_hash, sizeof(c->plan_hash)) == 0;
 	return json_pack(
 		"{s:s,s:s,s:I,s:s,s:s,s:i,s:i,s:I,s:I,s:I,s:s,s:s,s:b,s:o,s:o,s:o}", "cell", c->name,
-		"state", states[c->state], "serial", (json_int_t)c->serial, "recipe", c->plan.recipe,
+		"state", states[c->applying ? ENG_STARTING : c->state], "serial", (json_int_t)c->serial, "recipe", c->plan.recipe,
 		"image", c->plan.image, "cpus", (int)c->plan.cpus, "memory_mib", (int)c->plan.memory_mib,
 		"used_kb", (json_int_t)(c->state == ENG_STOPPED ? 0 : c->memory_kb), "uptime_ms",
 		(json_int_t)(up ? (ns - c->started_ns) / 1000000 : 0), "pid", (json_int_t)c->pid,

@@ -217,6 +217,8 @@ int cells_start(struct eng_cell *c, uid_t by, struct creel_err *err)
 		if (memcmp(c->plan_hash, c->ran_hash, sizeof(c->plan_hash)) == 0 &&
 		    c->state != ENG_STOPPING)
 			return 0;
+		if (c->state == ENG_READY && !c->applying && creel_plan_same_machine(&c->plan, &c->ran))
+			return policies_apply(c, by, err);
 		/* what it runs is not what was asked for: down, then up */
 		c->again = true;
 		return c->state == ENG_STOPPING ? 0 : cells_stop(c, false, err);
@@ -242,7 +244,7 @@ int cells_start(struct eng_cell *c, uid_t by, struct creel_err *err)
 	c->n_services = 0;
 	c->memory_kb = 0;
 	c->why[0] = '\0';
-	memcpy(c->ran_hash, c->plan_hash, sizeof(c->ran_hash));
+	policies_ran(c);
 	if (engine_ask(CREEL_MON_START, c->name, 0) < 0)
 		return creel_err_set(err, CREEL_E_OS, 0, "the monitor cannot be asked");
 	c->state = ENG_STARTING;
@@ -320,7 +322,7 @@ static void on_started(struct eng_cell *c, const struct creel_monmsg *m, int fd)
 		/* found running: what was recorded of its start stands in the record already */
 		c->state = ENG_STARTING;
 		c->ready_once = true;
-		memcpy(c->ran_hash, c->plan_hash, sizeof(c->ran_hash));
+		policies_ran(c);
 	}
 	c->read = c->fd < 0 ? NULL : event_new(eng.base, c->fd, EV_READ | EV_PERSIST, channel_readable, c);
 	if (!c->read || event_add(c->read, NULL) < 0) {
@@ -389,7 +391,10 @@ void cells_on_monitor(const struct creel_monmsg *m, int fd)
 	}
 	if (!c)
 		return;
-	if (m->type == CREEL_MON_DNS)
+	if (m->type == CREEL_MON_POLICY || m->type == CREEL_MON_APPLIED ||
+	    (m->type == CREEL_MON_FAILED && m->state == CREEL_MON_APPLY))
+		policies_on_monitor(c, m, fd);
+	else if (m->type == CREEL_MON_DNS)
 		dns_open(c, fd);
 	else if (m->type == CREEL_MON_STARTED)
 		on_started(c, m, fd);

@@ -1,4 +1,5 @@
 #pragma once
+#include "base/buf.h"
 #include "engine/plan.h"
 #include "event/record.h"
 #include "wire/cellmsg.h"
@@ -40,7 +41,10 @@ struct eng_cell {
 	bool asked; /* START is on its way */
 	bool reduced; /* without a control group */
 	struct creel_plan plan;
+	struct creel_plan ran; /* as it was started, or took on */
 	uint8_t plan_hash[32], ran_hash[32];
+	struct creel_buf policy, ran_policy; /* texts (policy/policytext.h) */
+	bool applying; /* a changed policy is on its way to the running cell */
 	uint64_t serial; /* grows with each change */
 	uint64_t started_ns;
 	pid_t pid;
@@ -123,6 +127,11 @@ bool cells_any_running(void);
 /** Send one message to a cell's creel-cell. */
 int cells_send(struct eng_cell *c, const struct creel_cellmsg *m, const void *spec, size_t len, int fd,
 	       struct creel_err *err);
+
+/* policies.c: a changed policy for a cell that runs */
+void policies_ran(struct eng_cell *c);
+int policies_apply(struct eng_cell *c, uid_t by, struct creel_err *err);
+void policies_on_monitor(struct eng_cell *c, const struct creel_monmsg *m, int fd);
 
 /* streams.c */
 /** The number that the next stream will have; 0 when there is no room. */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE "creel"
+#define TABLE CREEL_NFT_TABLE
 /* types of sets' keys, for who lists them with nft(8) */
 #define KEY_ADDR_PROTO_PORT (7U << 12 | 12U << 6 | 13U)
 #define KEY_IFNAME	    41U
@@ -491,7 +491,8 @@ int creel_nft_cell_remove(struct creel_nft *nft, const struct creel_nft_cell *c,
 	return e < 0 ? creel_err_add(err, "remove %.15s", c->link) : 0;
 }
 
-int creel_nft_cell_change(struct creel_nft *nft, const struct creel_nft_cell *c, struct creel_err *err)
+int creel_nft_cell_change(struct creel_nft *nft, const struct creel_nft_cell *c,
+			  const struct creel_nft_edit *edits, size_t n_edits, struct creel_err *err)
 {
 	struct names n = names_of(c->link);
 	struct nftb b;
@@ -503,72 +504,9 @@ int creel_nft_cell_change(struct creel_nft *nft, const struct creel_nft_cell *c,
 	dns_rules(&b, c, n.dns);
 	nftb_chain_flush(&b, n.names);
 	names_rules(&b, c, n.names);
+	nftb_edit(&b, c->link, edits, n_edits);
 	int e = nftb_send(&b, err);
 	return e < 0 ? creel_err_add(err, "change %.15s", c->link) : 0;
 }
 
-static bool is_checked(const struct creel_opening *o)
-{
-	return o->way == CREEL_WAY_TLS || o->way == CREEL_WAY_HTTP;
-}
-
 /* One message about the elements of one set: those of the openings that are checked, or the others. */
-static void elements(struct nftb *b, const char *set, bool checked, uint16_t type, uint16_t flags,
-		     const struct in_addr *addrs, size_t n, const struct creel_opening *openings, size_t n_openings,
-		     uint32_t ttl)
-{
-	struct nftnl_set *s = nftb_set(b, set);
-	size_t put = 0;
-
-	for (size_t k = 0; s && k < n * n_openings; k++) {
-		const struct creel_opening *o = &openings[k % n_openings];
-		uint8_t key[12] = {0};
-		if (is_checked(o) != checked)
-			continue;
-		struct nftnl_set_elem *e = nftnl_set_elem_alloc();
-		if (!e) {
-			b->nomem = true;
-			break;
-		}
-		memcpy(key, &addrs[k / n_openings], 4);
-		key[4] = o->udp ? IPPROTO_UDP : IPPROTO_TCP;
-		key[8] = (uint8_t)(o->port >> 8);
-		key[9] = (uint8_t)o->port;
-		nftnl_set_elem_set(e, NFTNL_SET_ELEM_KEY, key, sizeof(key));
-		if (type == NFT_MSG_NEWSETELEM)
-			nftnl_set_elem_set_u64(e, NFTNL_SET_ELEM_TIMEOUT, (uint64_t)ttl * 1000);
-		nftnl_set_elem_add(s, e);
-		put++;
-	}
-	if (s && put > 0 && !b->nomem && !b->full) {
-		nftnl_set_elems_nlmsg_build_payload(nftb_message(b, type, flags), s);
-		nftb_next(b);
-	}
-	if (s)
-		nftnl_set_free(s);
-}
-
-int creel_nft_pin(struct creel_nft *nft, const char *link, const struct in_addr *addrs, size_t n,
-		  const struct creel_opening *openings, size_t n_openings, uint32_t ttl,
-		  struct creel_err *err)
-{
-	/* add, delete, add: an element that is there keeps its old end otherwise */
-	static const struct {
-		uint16_t type, flags;
-	} steps[] = {{NFT_MSG_NEWSETELEM, NLM_F_CREATE}, {NFT_MSG_DELSETELEM, 0}, {NFT_MSG_NEWSETELEM, NLM_F_CREATE}};
-	struct names names = names_of(link);
-	struct nftb b;
-
-	if (n == 0 || n_openings == 0)
-		return 0;
-	/* a set's elements travel in one attribute, whose length has 16 bits */
-	if (n > 64 || n_openings > 16 || n * n_openings > 512)
-		return creel_err_set(err, CREEL_E_TOOBIG, 0, "%zu addresses, %zu openings", n, n_openings);
-	nftb_begin(&b, nft, TABLE);
-	for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
-		elements(&b, link, false, steps[i].type, steps[i].flags, addrs, n, openings, n_openings, ttl);
-		elements(&b, names.names, true, steps[i].type, steps[i].flags, addrs, n, openings, n_openings, ttl);
-	}
-	int r = nftb_send(&b, err);
-	return r < 0 ? creel_err_add(err, "pin for %.15s", link) : 0;
-}

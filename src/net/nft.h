@@ -74,15 +74,31 @@ int creel_nft_cell_add(struct creel_nft *nft, const struct creel_nft_cell *cell,
 		       struct creel_err *err);
 /** Remove what creel_nft_cell_add() made; policy, reach and resolvers are not looked at. */
 int creel_nft_cell_remove(struct creel_nft *nft, const struct creel_nft_cell *cell, struct creel_err *err);
-/** Write a cell's policy anew, in one batch; pins stay. */
-int creel_nft_cell_change(struct creel_nft *nft, const struct creel_nft_cell *cell,
-			  struct creel_err *err);
+
+/** One element of a cell's pins. */
+struct creel_nft_edit {
+	struct in_addr addr;
+	struct creel_opening opening;
+	const char *name; /* what resolved to it: kept beside it, and shown by nft(8) as a comment */
+	uint32_t ttl;	  /* seconds from now; 0: it is removed, if it is there */
+};
 
 /**
- * Put @p n addresses into a cell's set for each opening, until @p ttl seconds from now; one that is
- * there gets the new end.
+ * Write a cell's policy anew, in one batch with the pins that it makes or ends; other pins stay.
+ * @return 0, CREEL_E_NOTFOUND, CREEL_E_TOOBIG (too many edits for one batch), CREEL_E_OS
+ */
+int creel_nft_cell_change(struct creel_nft *nft, const struct creel_nft_cell *cell,
+			  const struct creel_nft_edit *edits, size_t n_edits, struct creel_err *err);
+
+/**
+ * Put @p n addresses that @p name resolved to into a cell's set for each opening, until @p ttl seconds
+ * from now; one that is there gets the new end.
  * @return 0, CREEL_E_NOTFOUND (no such cell), CREEL_E_TOOBIG, CREEL_E_OS
  */
-int creel_nft_pin(struct creel_nft *nft, const char *link, const struct in_addr *addrs, size_t n,
-		  const struct creel_opening *openings, size_t n_openings, uint32_t ttl,
+int creel_nft_pin(struct creel_nft *nft, const char *link, const char *name, const struct in_addr *addrs,
+		  size_t n, const struct creel_opening *openings, size_t n_openings, uint32_t ttl,
 		  struct creel_err *err);
+/** What is pinned, an element a call: for who did not write it. @return 0, CREEL_E_OS */
+int creel_nft_pins(struct creel_nft *nft, const char *link,
+		   void (*each)(void *ctx, const char *name, struct in_addr addr, uint32_t ttl), void *ctx,
+		   struct creel_err *err);

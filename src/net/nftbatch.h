@@ -17,6 +17,7 @@ enum {
 	REG_B = 9,
 	REG_C = 10,
 };
+#define CREEL_NFT_TABLE "creel"
 #define NFTB_ESTABLISHED 2U /* NF_CT_STATE_BIT(IP_CT_ESTABLISHED) */
 #define NFTB_RELATED	 4U
 #define NFTB_INVALID	 1U /* NF_CT_STATE_INVALID_BIT */
@@ -82,3 +83,6 @@ void nftb_log(struct nftb_rule *r, uint16_t group, const char *prefix);
 void nftb_lookup(struct nftb_rule *r, const char *set, bool map);
 void nftb_established(struct nftb *b, const char *chain);
 void nftb_drop(struct nftb *b, const char *chain);
+
+/** nftpins.c: what creel_nft_cell_change() does to the pins, as a part of a batch. */
+void nftb_edit(struct nftb *b, const char *link, const struct creel_nft_edit *edits, size_t n);

@@ -215,3 +215,13 @@ const char *creel_pins_name(const struct creel_pins *p, const uint8_t addr[16], 
 	}
 	return NULL;
 }
+
+void creel_pins_each(const struct creel_pins *p,
+		     void (*each)(void *ctx, const char *name, const uint8_t addr[16], int64_t until, bool granted),
+		     void *ctx)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (const struct creel_pin_name *n = p->names[i]; n; n = n->next)
+			for (const struct creel_pin *pin = n->pins; pin; pin = pin->of_name)
+				each(ctx, n->text, pin->addr, pin->until, n->granted);
+}

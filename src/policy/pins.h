@@ -45,3 +45,7 @@ bool creel_pins_has(const struct creel_pins *p, const char *name, const uint8_t 
  */
 const char *creel_pins_name(const struct creel_pins *p, const uint8_t addr[16], size_t i,
 			    int64_t *ret_until, bool *ret_granted);
+/** Every name with each of its addresses. The table must not change meanwhile. */
+void creel_pins_each(const struct creel_pins *p,
+		     void (*each)(void *ctx, const char *name, const uint8_t addr[16], int64_t until, bool granted),
+		     void *ctx);

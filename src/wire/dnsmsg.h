@@ -14,6 +14,8 @@ enum creel_dnsmsg_type {
 	/* creel-dns to the monitor, and back with the same id */
 	CREEL_DNSMSG_PIN = 1, /* id, name, ttl (s), addrs: put them into the set */
 	CREEL_DNSMSG_PINNED,  /* id, result: 0 or a negative enum creel_code */
+	/* the monitor to creel-dns, with a sealed memfd: the policy from now on (policy/policytext.h) */
+	CREEL_DNSMSG_POLICY,
 	/* creel-dns to the engine */
 	CREEL_DNSMSG_QUERY = 16, /* answered: name, qtype, rcode, addrs, ms, ttl */
 	CREEL_DNSMSG_REFUSE,	 /* refused: name, qtype, rcode, why, line */

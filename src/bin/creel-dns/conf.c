@@ -1,4 +1,5 @@
 #include "dns.h"
+#include "linux/memfd.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,38 @@
  *   host ADDR; ipv6 yes
  *   upstream ADDR[@PORT] (up to 8) or `recursive yes`; anchor FILE (the DNSSEC root key)
  */
+static void policy_free(struct creel_policytext *t)
+{
+	if (t)
+		creel_policytext_fini(t);
+	free(t);
+}
+
 void dns_conf_fini(struct dns_conf *c)
 {
-	creel_policytext_fini(&c->pt);
+	if (c->pt != c->first)
+		policy_free(c->pt);
+	policy_free(c->first);
+	c->pt = c->first = NULL;
+}
+
+int dns_conf_policy(struct dns_conf *c, int fd, struct creel_err *err)
+{
+	struct creel_policytext *t = calloc(1, sizeof(*t));
+	struct creel_buf autoclean(creel_buf_fini) text;
+
+	creel_buf_init(&text, CREEL_POLICYTEXT_MAX);
+	int r = t ? creel_memfd_read_sealed(fd, &text, err) : creel_err_nomem(err);
+	if (r == 0)
+		r = creel_policytext_read((const char *)text.data, text.len, NULL, NULL, t, err);
+	if (r < 0) {
+		free(t);
+		return r;
+	}
+	if (c->pt != c->first)
+		policy_free(c->pt);
+	c->pt = t;
+	return 0;
 }
 
 static int number(const char *w, long max, long *ret)
@@ -84,10 +114,12 @@ int dns_conf_read(int fd, struct dns_conf *ret, struct creel_err *err)
 			return creel_err_set(err, CREEL_E_OS, errno, "read");
 		text.len += (size_t)n;
 	} while (n > 0);
-	int r = creel_policytext_read((const char *)text.data, text.len, line_read, ret, &ret->pt, err);
-	if (r == 0 && (ret->udp < 0 || ret->pins < 0)) {
-		creel_policytext_fini(&ret->pt);
+	ret->first = calloc(1, sizeof(*ret->first));
+	if (!ret->first)
+		return creel_err_nomem(err);
+	int r = creel_policytext_read((const char *)text.data, text.len, line_read, ret, ret->first, err);
+	if (r == 0 && (ret->udp < 0 || ret->pins < 0))
 		r = creel_err_set(err, CREEL_E_SYNTAX, 0, "udp and pins are needed");
-	}
+	ret->pt = ret->first;
 	return r;
 }

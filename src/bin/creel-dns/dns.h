@@ -37,9 +37,12 @@ struct dns_conf {
 	size_t n_upstream;
 	struct creel_net host[64]; /* this host's own addresses */
 	size_t n_host;
-	struct creel_policytext pt;
+	struct creel_policytext *pt;
+	struct creel_policytext *first; /* whose text holds the strings above */
 };
 int dns_conf_read(int fd, struct dns_conf *ret, struct creel_err *err);
+/** Another policy, from a sealed memfd; queries under way end by what they were begun with. */
+int dns_conf_policy(struct dns_conf *c, int fd, struct creel_err *err);
 void dns_conf_fini(struct dns_conf *c);
 
 struct dns_grant {

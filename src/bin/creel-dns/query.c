@@ -173,7 +173,7 @@ static bool address_ok(struct job *j, const struct creel_net *addr, struct creel
 {
 	struct creel_question q = {j->report.name, *addr, 0, false};
 
-	creel_policy_decide(&j->dns->conf.pt.policy, &q, a);
+	creel_policy_decide(&j->dns->conf.pt->policy, &q, a);
 	if (is_host(&j->dns->conf, addr)) {
 		a->why = CREEL_WHY_RANGE;
 		return false;
@@ -316,7 +316,7 @@ static void resolve(struct job *j)
 /* Another cell that may be reached: its address is answered from here. */
 static void cell_answer(struct job *j)
 {
-	const struct creel_policytext *c = &j->dns->conf.pt;
+	const struct creel_policytext *c = j->dns->conf.pt;
 	size_t len = strlen(j->report.name) - 6; /* ".creel" */
 
 	for (size_t i = 0; i < c->spec.n_cells; i++) {
@@ -374,7 +374,7 @@ void job_start(struct job *j, const uint8_t *msg, size_t len)
 	}
 	memcpy(j->report.name, name.text, sizeof(name.text));
 	struct creel_question q = {.name = name.text};
-	creel_policy_decide(&j->dns->conf.pt.policy, &q, &a);
+	creel_policy_decide(&j->dns->conf.pt->policy, &q, &a);
 	if (a.decision == CREEL_ALLOW && a.why == CREEL_WHY_REACH) {
 		cell_answer(j);
 	} else if (a.decision == CREEL_ALLOW || (a.decision == CREEL_ASK && granted(j->dns, name.text))) {

@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "dns.h"
+#include "linux/fdpass.h"
 #include "wire/be.h"
 #include <errno.h>
 #include <event2/buffer.h>
@@ -179,14 +180,22 @@ static bool peer_read(int fd, struct dns *d)
 	struct creel_err err = {0};
 
 	for (;;) {
-		ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
-		if (n < 0 && errno == EAGAIN)
+		int got = -1;
+		size_t n_fds = 0;
+		ssize_t n = creel_fdpass_recv(fd, buf, sizeof(buf), &got, 1, &n_fds, &err);
+		if (n == CREEL_E_BUSY)
 			return true;
+		autofd int file = n_fds == 1 ? got : -1;
 		if (n <= 0 || creel_dnsmsg_decode(buf, (size_t)n, &m, &err) < 0)
 			return false;
 		if (m.type == CREEL_DNSMSG_PINNED && fd == d->conf.pins)
 			job_pinned(d, &m);
-		else if (m.type == CREEL_DNSMSG_APPROVAL && fd == d->conf.events)
+		else if (m.type == CREEL_DNSMSG_POLICY && fd == d->conf.pins && file >= 0) {
+			if (dns_conf_policy(&d->conf, file, &err) < 0) {
+				creel_log_error(&err);
+				return false;
+			}
+		} else if (m.type == CREEL_DNSMSG_APPROVAL && fd == d->conf.events)
 			job_approval(d, &m);
 		else if (m.type == CREEL_DNSMSG_GRANT && fd == d->conf.events)
 			dns_grant(d, &m);
@@ -230,8 +239,10 @@ void dns_report(struct dns *d, const struct creel_dnsmsg *m)
 int dns_serve(struct dns *d, struct creel_err *err)
 {
 	/* the loop accepts until there is none left: a blocking listener would hold all of it */
-	if (d->conf.tcp >= 0 && evutil_make_socket_nonblocking(d->conf.tcp) < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "take the TCP socket");
+	if ((d->conf.tcp >= 0 && evutil_make_socket_nonblocking(d->conf.tcp) < 0) ||
+	    evutil_make_socket_nonblocking(d->conf.pins) < 0 ||
+	    (d->conf.events >= 0 && evutil_make_socket_nonblocking(d->conf.events) < 0))
+		return creel_err_set(err, CREEL_E_OS, errno, "take the sockets");
 	d->tokens = DNS_BURST;
 	(void)clock_gettime(CLOCK_MONOTONIC, &d->refilled);
 	d->ev_udp = event_new(d->base, d->conf.udp, EV_READ | EV_PERSIST, udp_ready, d);

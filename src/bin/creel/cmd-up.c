@@ -148,7 +148,11 @@ static int follow(struct up *u, struct coming *c, struct creel_err *err)
 		bool changed = serial != c->serial;
 		c->serial = serial;
 		show_services(c, json_object_get(j, "services"));
-		if (state && strcmp(state, "ready") == 0) {
+		bool ready = state && strcmp(state, "ready") == 0;
+		if (ready && json_is_false(json_object_get(j, "current"))) {
+			r = creel_err_set(err, CREEL_E_CHILD, 0, "cell '%s' runs on as it was: %s", c->cfg->name.s,
+					  why && why[0] ? why : "the change was not made");
+		} else if (ready) {
 			say(c, "ready");
 			c->done = true;
 		} else if (state && strcmp(state, "stopped") == 0) {

@@ -73,12 +73,10 @@ static int plan_load(struct mon_cell *c, int dirfd, struct creel_err *err)
 	if (r == 0)
 		r = file_read(dirfd, "policy", &c->policy, err);
 	if (r == 0)
-		r = creel_policytext_read((const char *)c->policy.data, c->policy.len, NULL, NULL, &c->live, err);
-	if (r == 0)
 		r = creel_plan_decode(c->plan_text.data, c->plan_text.len, &c->plan, err);
 	c->planned = r == 0;
 	c->ran = c->plan;
-	return r;
+	return r < 0 || !c->plan.net.link ? r : net_cell_adopt(c, err);
 }
 
 static int procs_load(struct mon_cell *c, int dirfd, struct creel_err *err)

@@ -1,6 +1,7 @@
 #include "monitor.h"
 #include "words.h"
 #include "base/log.h"
+#include "linux/fdpass.h"
 #include "linux/memfd.h"
 #include "linux/proc.h"
 #include "net/link.h"
@@ -155,6 +156,23 @@ static void pins_readable(evutil_socket_t fd, short what, void *ctx)
 		creel_log_warn("cell %s: %s", c->name, err.msg);
 	creel_dnsmsg_encode(&answer, buf);
 	(void)!send(fd, buf, CREEL_DNSMSG, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void dns_policy(struct mon_cell *c)
+{
+	struct creel_dnsmsg m = {.type = CREEL_DNSMSG_POLICY};
+	struct creel_err err = {0};
+	uint8_t buf[CREEL_DNSMSG];
+
+	if (c->dns.pins < 0)
+		return;
+	autofd int fd = creel_memfd_sealed("policy", c->policy.data, c->policy.len, &err);
+	creel_dnsmsg_encode(&m, buf);
+	/* one that does not hear of it is started anew, and then has it */
+	if (fd < 0 || creel_fdpass_send(c->dns.pins, buf, sizeof(buf), &fd, 1, &err) < 0) {
+		creel_log_error(&err);
+		dns_start(c);
+	}
 }
 
 static void on_again(evutil_socket_t fd, short what, void *ctx)

@@ -167,8 +167,8 @@ static void on_apply(struct mon_cell *c, const struct creel_monmsg *m)
 
 	if (!c || !c->running || !c->planned || !creel_plan_same_machine(&c->plan, &c->ran))
 		creel_err_set(&err, CREEL_E_DENIED, 0, "cell '%s' does not run as planned", m->cell);
-	else if (net_cell_change(c, &answer.a, &err) == 0)
-		c->ran = c->plan;
+	else
+		(void)net_cell_change(c, &answer.a, &err);
 	if (err.code) {
 		creel_log_error(&err);
 		tell_failed(m->cell, CREEL_MON_APPLY, &err);

@@ -1,6 +1,7 @@
 #pragma once
 #include "engine/plan.h"
 #include "event/head.h"
+#include "policy/pins.h"
 #include "policy/policytext.h"
 #include "wire/bootcfg.h"
 #include "wire/dnsmsg.h"
@@ -45,7 +46,8 @@ struct mon_cell {
 	struct creel_buf given; /* values of CREEL_SOURCE_GIVEN; wiped when replaced */
 	struct creel_buf policy; /* as the user last gave it (policy/policytext.h) */
 	struct creel_plan ran;  /* as it was started: ports are published from this */
-	struct creel_policytext live; /* the policy that its link has; of a running cell */
+	struct creel_policytext *live; /* the policy that its link has; NULL: it has no link */
+	struct creel_pins pins;	       /* what its names resolved to */
 	struct mon_dns {
 		int pins; /* our end, -1 */
 		struct event *read, *again;
@@ -97,9 +99,11 @@ const char *addresses_subnet(char ret_gateway[16]);
 int net_adopt(struct creel_err *err);
 /** Rules, then the tap. @param ret_tap  the VMM's, with @p ret_mac */
 int net_cell_up(struct mon_cell *c, int *ret_tap, uint8_t ret_mac[6], struct creel_err *err);
+/** For a cell that was found running: its policy, and the pins as they stand. */
+int net_cell_adopt(struct mon_cell *c, struct creel_err *err);
 /** Tolerates what is not there. */
 void net_cell_down(struct mon_cell *c);
-/** Take on the planned policy: one batch; flows that it does not allow are cut. */
+/** Take on the planned policy: one batch; flows that it does not allow are cut. Nothing is changed on error. */
 int net_cell_change(struct mon_cell *c, uint64_t *ret_cut, struct creel_err *err);
 /** Write what @p m asks for into the cell's set, if the cell's policy has it. */
 int net_pin(struct mon_cell *c, const struct creel_dnsmsg *m, struct creel_err *err);
@@ -118,6 +122,8 @@ size_t dns_upstreams(const struct creel_plan *p, struct dns_upstream ret[CREEL_P
 /** Start a cell's creel-dns, or another after one that ended. */
 void dns_start(struct mon_cell *c);
 void dns_stop(struct mon_cell *c);
+/** Tell it the policy that the cell has now. */
+void dns_policy(struct mon_cell *c);
 
 /* launch.c: a planned cell becomes processes */
 int launch_cell(struct mon_cell *c, int *ret_engine_fd, struct creel_err *err);

@@ -1,5 +1,6 @@
 #include "monitor.h"
 #include "base/log.h"
+#include "net/conntrack.h"
 #include "net/link.h"
 #include "net/netns.h"
 #include "net/nft.h"
@@ -9,8 +10,10 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 /*
  * The network of the cells: one namespace a state folder, made with the first link and removed by
@@ -47,6 +50,21 @@ int net_enter(int *ret_back, struct creel_err *err)
 	return creel_netns_enter(net.ns, ret_back, err);
 }
 
+/* A TCP flow that was cut is not taken up again from its middle. */
+static int loose_off(struct creel_err *err)
+{
+	static const char path[] = "/proc/sys/net/netfilter/nf_conntrack_tcp_loose";
+	int back, r = net_enter(&back, err);
+
+	if (r < 0)
+		return r;
+	autofd int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		r = creel_err_set(err, CREEL_E_OS, errno, "set %s", path);
+	creel_netns_leave(back);
+	return r;
+}
+
 static int sockets_open(struct creel_err *err)
 {
 	int back, r = net_enter(&back, err);
@@ -64,7 +82,7 @@ static int sockets_open(struct creel_err *err)
 		*err = (struct creel_err){0};
 		r = 0;
 	}
-	return r;
+	return r < 0 ? r : loose_off(err);
 }
 
 static void sockets_close(void)
@@ -139,21 +157,22 @@ struct filter {
 	struct creel_nft_reach reach[256], resolvers[CREEL_PLAN_UPSTREAMS];
 };
 
-static int filter_of(const struct mon_cell *c, struct filter *f, struct creel_err *err)
+/* @param t  NULL: for a removal, which needs no policy */
+static int filter_of(const struct mon_cell *c, const struct creel_policytext *t, struct filter *f,
+		     struct creel_err *err)
 {
-	const struct creel_policytext *t = &c->live;
 	struct dns_upstream up[CREEL_PLAN_UPSTREAMS];
 
 	*f = (struct filter){.link = link_of(c)};
 	f->cell = (struct creel_nft_cell){.link = f->link.name,
 					  .addr = f->link.addr,
 					  .gateway = f->link.gateway,
-					  .policy = &t->policy,
+					  .policy = t ? &t->policy : NULL,
 					  .reach = f->reach,
 					  .dns_uid = launch_uid(c, ROLE_DNS),
 					  .resolvers = f->resolvers};
 	memcpy(f->cell.mac, f->link.guest_mac, sizeof(f->cell.mac));
-	for (size_t i = 0; i < t->spec.n_reach; i++)
+	for (size_t i = 0; t && i < t->spec.n_reach; i++)
 		for (size_t k = 0; k < t->spec.n_cells; k++) {
 			if (strcmp(t->cell[k].name, t->spec.reach[i].cell) != 0)
 				continue;
@@ -171,10 +190,52 @@ static int filter_of(const struct mon_cell *c, struct filter *f, struct creel_er
 	return 0;
 }
 
-static int policy_take(struct mon_cell *c, struct creel_err *err)
+static struct creel_policytext *policy_read(const struct mon_cell *c, struct creel_err *err)
 {
-	creel_policytext_fini(&c->live);
-	return creel_policytext_read((const char *)c->policy.data, c->policy.len, NULL, NULL, &c->live, err);
+	struct creel_policytext *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		creel_err_nomem(err);
+	else if (creel_policytext_read((const char *)c->policy.data, c->policy.len, NULL, NULL, t, err) < 0) {
+		free(t);
+		t = NULL;
+	}
+	return t;
+}
+
+static void policy_set(struct mon_cell *c, struct creel_policytext *t)
+{
+	if (c->live)
+		creel_policytext_fini(c->live);
+	free(c->live);
+	c->live = t;
+}
+
+static int64_t now_s(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+static void mapped(uint8_t ret[16], struct in_addr a)
+{
+	memset(ret, 0, 16);
+	ret[10] = ret[11] = 0xff;
+	memcpy(ret + 12, &a, 4);
+}
+
+/* The names of a cell's pins are kept here; a monitor that comes after us reads them from the sets. */
+static int policy_begin(struct mon_cell *c, struct creel_err *err)
+{
+	struct creel_policytext *t = policy_read(c, err);
+
+	if (!t)
+		return err->code;
+	policy_set(c, t);
+	creel_pins_fini(&c->pins);
+	return creel_pins_init(&c->pins, CREEL_PINS_NAMES, CREEL_PINS_ADDRS, err);
 }
 
 int net_cell_up(struct mon_cell *c, int *ret_tap, uint8_t ret_mac[6], struct creel_err *err)
@@ -184,9 +245,9 @@ int net_cell_up(struct mon_cell *c, int *ret_tap, uint8_t ret_mac[6], struct cre
 	int back, index, r = f ? net_up(err) : creel_err_nomem(err);
 
 	if (r == 0)
-		r = policy_take(c, err);
+		r = policy_begin(c, err);
 	if (r == 0)
-		r = filter_of(c, f, err);
+		r = filter_of(c, c->live, f, err);
 	if (r < 0)
 		return r;
 	(void)creel_nft_cell_remove(&net.nft, &f->cell, &none); /* of one that ended while none watched */
@@ -198,52 +259,228 @@ int net_cell_up(struct mon_cell *c, int *ret_tap, uint8_t ret_mac[6], struct cre
 	return r;
 }
 
+static void pin_found(void *ctx, const char *name, struct in_addr addr, uint32_t ttl)
+{
+	struct mon_cell *c = ctx;
+	struct creel_question q = {.name = name};
+	struct creel_err err = {0};
+	struct creel_answer a;
+	uint8_t raw[16];
+
+	mapped(raw, addr);
+	creel_policy_decide(&c->live->policy, &q, &a);
+	/* it was pinned, so in mode ask somebody said yes */
+	if (creel_pins_add(&c->pins, name, raw, now_s() + ttl, a.decision == CREEL_ASK, now_s(), &err) < 0)
+		creel_log_error(&err);
+}
+
+int net_cell_adopt(struct mon_cell *c, struct creel_err *err)
+{
+	int r = net.up ? policy_begin(c, err) : creel_err_set(err, CREEL_E_NOTFOUND, 0, "its network is gone");
+
+	return r < 0 ? r : creel_nft_pins(&net.nft, link_of(c).name, pin_found, c, err);
+}
+
 void net_cell_down(struct mon_cell *c)
 {
 	autofree struct filter *f = calloc(1, sizeof(*f));
 	struct creel_err err = {0};
 
 	dns_stop(c);
-	if (f && net.up && c->ran.net.link && filter_of(c, f, &err) == 0 &&
+	if (f && net.up && c->ran.net.link && filter_of(c, NULL, f, &err) == 0 &&
 	    creel_nft_cell_remove(&net.nft, &f->cell, &err) < 0 && err.code != CREEL_E_NOTFOUND)
 		creel_log_error(&err);
-	creel_policytext_fini(&c->live);
+	policy_set(c, NULL);
+	creel_pins_fini(&c->pins);
+}
+
+/* --- a policy changes while its cell runs --- */
+
+struct changing {
+	struct mon_cell *c;
+	const struct creel_policy *was, *will;
+	struct creel_nft_edit *edits;
+	size_t n, cap;
+	bool nomem;
+};
+
+static size_t openings_of(const struct creel_policy *p, const char *name, const uint8_t addr[16], bool granted,
+			  struct creel_opening ret[16])
+{
+	struct creel_question q = {.name = name, .addr = {.family = 4, .bits = 32}};
+	struct creel_answer a;
+
+	memcpy(q.addr.addr, addr + 12, 4);
+	creel_policy_decide(p, &q, &a);
+	if (a.decision == CREEL_DENY || (a.decision == CREEL_ASK && !granted))
+		return 0;
+	return creel_policy_openings(p, name, granted, ret, 16);
+}
+
+static bool opening_in(const struct creel_opening *o, const struct creel_opening *all, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (all[i].port == o->port && all[i].udp == o->udp && all[i].way == o->way)
+			return true;
+	return false;
+}
+
+/* Does another name of this address open it just so? */
+static bool elsewhere(const struct changing *g, const uint8_t addr[16], const struct creel_opening *o)
+{
+	struct creel_opening will[16];
+	const char *name;
+	int64_t until;
+	bool granted;
+
+	for (size_t i = 0; (name = creel_pins_name(&g->c->pins, addr, i, &until, &granted)) != NULL; i++)
+		if (until > now_s() && opening_in(o, will, openings_of(g->will, name, addr, granted, will)))
+			return true;
+	return false;
+}
+
+static void edit_add(struct changing *g, struct creel_nft_edit e)
+{
+	if (g->n == g->cap) {
+		size_t cap = g->cap ? 2 * g->cap : 256;
+		struct creel_nft_edit *more = reallocarray(g->edits, cap, sizeof(*more));
+		if (!more) {
+			g->nomem = true;
+			return;
+		}
+		g->edits = more;
+		g->cap = cap;
+	}
+	g->edits[g->n++] = e;
+}
+
+static void pin_changes(void *ctx, const char *name, const uint8_t addr[16], int64_t until, bool granted)
+{
+	struct changing *g = ctx;
+	struct creel_opening was[16], will[16];
+	struct in_addr a;
+	int64_t left = until - now_s();
+
+	if (left <= 0)
+		return;
+	memcpy(&a, addr + 12, 4);
+	size_t n_was = openings_of(g->was, name, addr, granted, was);
+	size_t n_will = openings_of(g->will, name, addr, granted, will);
+	for (size_t i = 0; i < n_was; i++)
+		if (!opening_in(&was[i], will, n_will) && !elsewhere(g, addr, &was[i]))
+			edit_add(g, (struct creel_nft_edit){a, was[i], name, 0});
+	for (size_t i = 0; i < n_will; i++)
+		if (!opening_in(&will[i], was, n_was))
+			edit_add(g, (struct creel_nft_edit){a, will[i], name, (uint32_t)left});
+}
+
+/* May this flow go on? It outlives its pin, so a name that resolved to its address once is enough. */
+static bool flow_kept(void *ctx, const struct creel_ct_flow *f)
+{
+	const struct mon_cell *c = ctx;
+	const struct creel_policytext *t = c->live;
+	struct creel_question q = {.addr = {.family = 4, .bits = 32}, .port = f->dport, .udp = f->proto == IPPROTO_UDP};
+	struct creel_answer a;
+	uint8_t raw[16];
+	bool granted;
+
+	if (f->dst.s_addr == link_of(c).gateway.s_addr)
+		return true;
+	memcpy(q.addr.addr, &f->dst, 4);
+	for (size_t i = 0; i < t->spec.n_cells; i++)
+		for (size_t k = 0; k < t->spec.n_reach && memcmp(t->cell[i].addr.addr, &f->dst, 4) == 0; k++)
+			if (strcmp(t->spec.reach[k].cell, t->cell[i].name) == 0 && t->spec.reach[k].port == f->dport &&
+			    !q.udp)
+				return true;
+	creel_policy_decide(&t->policy, &q, &a);
+	if (a.decision == CREEL_ALLOW || a.why == CREEL_WHY_ENTRY_DENY)
+		return a.decision == CREEL_ALLOW;
+	mapped(raw, f->dst);
+	for (size_t i = 0; (q.name = creel_pins_name(&c->pins, raw, i, NULL, &granted)) != NULL; i++) {
+		creel_policy_decide(&t->policy, &q, &a);
+		if (a.decision == CREEL_ALLOW || (a.decision == CREEL_ASK && granted))
+			return true;
+	}
+	return false;
+}
+
+enum { EDITS_AT_ONCE = 2000 };
+
+static int filter_change(struct mon_cell *c, const struct creel_policytext *will, struct creel_err *err)
+{
+	struct changing g = {.c = c, .was = &c->live->policy, .will = &will->policy};
+	autofree struct filter *f = calloc(1, sizeof(*f));
+	int r = f ? filter_of(c, will, f, err) : creel_err_nomem(err);
+
+	if (r == 0)
+		creel_pins_each(&c->pins, pin_changes, &g);
+	if (r == 0 && g.nomem)
+		r = creel_err_nomem(err);
+	/* all of an ordinary change is one batch; a larger one ends its pins in several */
+	size_t at = 0;
+	do {
+		size_t n = MIN(g.n - at, (size_t)EDITS_AT_ONCE);
+		if (r == 0)
+			r = creel_nft_cell_change(&net.nft, &f->cell, g.edits + at, n, err);
+		at += n;
+	} while (r == 0 && at < g.n);
+	free(g.edits);
+	return r;
 }
 
 int net_cell_change(struct mon_cell *c, uint64_t *ret_cut, struct creel_err *err)
 {
-	autofree struct filter *f = calloc(1, sizeof(*f));
-	int r = f ? 0 : creel_err_nomem(err);
+	autofree struct creel_plan *before = malloc(sizeof(*before));
+	struct creel_policytext *will;
+	int back, r = 0;
 
 	*ret_cut = 0;
+	if (!before)
+		return creel_err_nomem(err);
+	*before = c->ran;
+	c->ran = c->plan;
 	if (!c->ran.net.link)
 		return 0;
-	if (r == 0)
-		r = policy_take(c, err);
-	if (r == 0)
-		r = filter_of(c, f, err);
-	if (r == 0)
-		r = creel_nft_cell_change(&net.nft, &f->cell, err);
-	return r;
+	will = policy_read(c, err);
+	r = will ? filter_change(c, will, err) : err->code;
+	if (r < 0) {
+		if (will)
+			creel_policytext_fini(will);
+		free(will);
+		c->ran = *before;
+		return creel_err_add(err, "change the policy of cell '%s'", c->name);
+	}
+	policy_set(c, will);
+	dns_policy(c);
+	if ((r = net_enter(&back, err)) == 0) {
+		r = creel_ct_cut(link_of(c).addr, flow_kept, c, ret_cut, err);
+		creel_netns_leave(back);
+	}
+	autofd int dirfd = openat(mon.cells_fd, c->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return r < 0 ? r : adopt_save(c, dirfd, err);
 }
 
 int net_pin(struct mon_cell *c, const struct creel_dnsmsg *m, struct creel_err *err)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	const struct creel_policy *p = &c->live.policy;
+	static const uint8_t v4[12] = {[10] = 0xff, [11] = 0xff};
+	const struct creel_policy *p;
 	struct creel_question q = {.name = m->name};
 	struct in_addr addrs[CREEL_DNSMSG_ADDRS];
 	struct creel_opening openings[16];
 	struct creel_link link = link_of(c);
 	struct creel_answer a;
+	int r = 0;
 
+	if (!c->live)
+		return creel_err_set(err, CREEL_E_DENIED, 0, "a pin for a cell without a link");
+	p = &c->live->policy;
 	creel_policy_decide(p, &q, &a);
 	bool asked = a.decision == CREEL_ASK; /* the engine knows of a yes; the mode says that there can be one */
 	if ((a.decision != CREEL_ALLOW && !asked) || m->n_addrs == 0)
 		return creel_err_set(err, CREEL_E_DENIED, 0, "a pin for a name that is not allowed");
 	for (size_t i = 0; i < m->n_addrs; i++) {
 		q.addr = (struct creel_net){.family = 4, .bits = 32};
-		if (memcmp(m->addr[i], mapped, 12) != 0)
+		if (memcmp(m->addr[i], v4, 12) != 0)
 			return creel_err_set(err, CREEL_E_UNSUPP, 0, "a pin of an IPv6 address");
 		memcpy(q.addr.addr, m->addr[i] + 12, 4);
 		memcpy(&addrs[i], m->addr[i] + 12, 4);
@@ -253,5 +490,9 @@ int net_pin(struct mon_cell *c, const struct creel_dnsmsg *m, struct creel_err *
 	}
 	size_t n = creel_policy_openings(p, m->name, asked, openings, ELEMENTSOF(openings));
 	uint32_t ttl = MIN(MAX(m->ttl, 1U), 7200U);
-	return creel_nft_pin(&net.nft, link.name, addrs, m->n_addrs, openings, n, ttl, err);
+	/* known here before it is open: a change of the policy then finds it */
+	for (size_t i = 0; r == 0 && i < m->n_addrs; i++)
+		r = creel_pins_add(&c->pins, m->name, m->addr[i], now_s() + ttl, asked, now_s(), err);
+	return r < 0 ? r
+		     : creel_nft_pin(&net.nft, link.name, m->name, addrs, m->n_addrs, openings, n, ttl, err);
 }

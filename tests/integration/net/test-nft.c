@@ -268,7 +268,7 @@ static void change(int i, bool with_reach)
 	struct creel_nft_cell c = cell(i, with_reach);
 	struct creel_err err = {0};
 
-	if (creel_nft_cell_change(&nft, &c, &err) < 0)
+	if (creel_nft_cell_change(&nft, &c, NULL, 0, &err) < 0)
 		fail_msg("%s", err.msg);
 }
 static void pin(const char *name, const char *addr, uint32_t ttl)
@@ -279,7 +279,7 @@ static void pin(const char *name, const char *addr, uint32_t ttl)
 	size_t n = creel_policy_openings(&policy, name, false, o, 8);
 
 	inet_pton(AF_INET, addr, &a);
-	if (creel_nft_pin(&nft, peers[0], &a, 1, o, n, ttl, &err) < 0)
+	if (creel_nft_pin(&nft, peers[0], name, &a, 1, o, n, ttl, &err) < 0)
 		fail_msg("%s", err.msg);
 }
 
@@ -447,9 +447,9 @@ static void errors(void **state)
 
 	assert_int_equal(creel_nft_cell_add(&nft, &c, &err), CREEL_E_EXISTS);
 	assert_true(reaches(0, "192.0.2.11", 80, false)); /* a refused batch changes nothing */
-	assert_int_equal(creel_nft_pin(&nft, "nosuch", &a, 1, &o, 1, 60, &err), CREEL_E_NOTFOUND);
+	assert_int_equal(creel_nft_pin(&nft, "nosuch", "x.example", &a, 1, &o, 1, 60, &err), CREEL_E_NOTFOUND);
 	c.link = "nosuch";
-	assert_int_equal(creel_nft_cell_change(&nft, &c, &err), CREEL_E_NOTFOUND);
+	assert_int_equal(creel_nft_cell_change(&nft, &c, NULL, 0, &err), CREEL_E_NOTFOUND);
 	assert_int_equal(creel_nft_remove(&nft, &err), 0);
 	assert_int_equal(creel_nft_remove(&nft, &err), 0);
 	assert_false(output_has("nft list tables", "creel"));

@@ -1,0 +1,24 @@
+#pragma once
+#include "base/err.h"
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Flows that the kernel tracks (nf_conntrack, by ctnetlink), in the network namespace of the calling
+ * thread: those that began at an address, and the end of the ones that are permitted no more. With
+ * tcp_loose off, a TCP flow that was cut does not come back.
+ */
+struct creel_ct_flow {
+	struct in_addr src, dst; /* as the first packet had them */
+	uint16_t sport, dport;
+	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP */
+};
+
+/**
+ * Cut each flow of @p src for which @p keep says no.
+ * @param ret_cut  how many
+ * @return 0, CREEL_E_OS, CREEL_E_NOMEM
+ */
+int creel_ct_cut(struct in_addr src, bool (*keep)(void *ctx, const struct creel_ct_flow *flow), void *ctx,
+		 uint64_t *ret_cut, struct creel_err *err);

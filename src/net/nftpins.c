@@ -1,0 +1,168 @@
+#include "net/nftbatch.h"
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <libnftnl/common.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The elements of a cell's pins: LINK, and LINK.names for those whose name is checked on the wire. */
+static void names_set(char ret[32], const char *link)
+{
+	(void)snprintf(ret, 32, "%.15s.names", link);
+}
+
+static bool is_checked(const struct creel_opening *o)
+{
+	return o->way == CREEL_WAY_TLS || o->way == CREEL_WAY_HTTP;
+}
+
+enum step { STEP_ADD, STEP_DELETE, STEP_AGAIN };
+
+static struct nftnl_set_elem *element(const struct creel_nft_edit *e, enum step step)
+{
+	struct nftnl_set_elem *el = nftnl_set_elem_alloc();
+	uint8_t key[12] = {0}, comment[256] = {0};
+
+	if (!el)
+		return NULL;
+	memcpy(key, &e->addr, 4);
+	key[4] = e->opening.udp ? IPPROTO_UDP : IPPROTO_TCP;
+	key[8] = (uint8_t)(e->opening.port >> 8);
+	key[9] = (uint8_t)e->opening.port;
+	nftnl_set_elem_set(el, NFTNL_SET_ELEM_KEY, key, sizeof(key));
+	if (step == STEP_DELETE)
+		return el;
+	nftnl_set_elem_set_u64(el, NFTNL_SET_ELEM_TIMEOUT, (uint64_t)MAX(e->ttl, 1U) * 1000);
+	/* the name, as nft(8) keeps a comment: type, length, text with its NUL */
+	size_t len = strnlen(e->name, sizeof(comment) - 3);
+	comment[1] = (uint8_t)(len + 1);
+	memcpy(comment + 2, e->name, len);
+	nftnl_set_elem_set(el, NFTNL_SET_ELEM_USERDATA, comment, (uint32_t)len + 3);
+	return el;
+}
+
+/* A set's elements travel in one attribute, whose length has 16 bits: so many at once. */
+static void elements(struct nftb *b, const char *set, bool checked, enum step step,
+		     const struct creel_nft_edit *edits, size_t n)
+{
+	uint16_t type = step == STEP_DELETE ? NFT_MSG_DELSETELEM : NFT_MSG_NEWSETELEM;
+	uint16_t flags = step == STEP_DELETE ? 0 : NLM_F_CREATE;
+
+	for (size_t i = 0; i < n;) {
+		struct nftnl_set *s = nftb_set(b, set);
+		size_t put = 0;
+		for (; s && i < n && put < 128; i++) {
+			if (is_checked(&edits[i].opening) != checked || (step == STEP_AGAIN && edits[i].ttl == 0))
+				continue;
+			struct nftnl_set_elem *e = element(&edits[i], step);
+			if (e)
+				nftnl_set_elem_add(s, e);
+			else
+				b->nomem = true;
+			put++;
+		}
+		if (s && put > 0 && !b->nomem && !b->full) {
+			nftnl_set_elems_nlmsg_build_payload(nftb_message(b, type, flags), s);
+			nftb_next(b);
+		}
+		if (!s)
+			return;
+		nftnl_set_free(s);
+	}
+}
+
+/* Add, delete, add: an element that is there keeps its old end otherwise, and one that is not there cannot
+ * be deleted. */
+void nftb_edit(struct nftb *b, const char *link, const struct creel_nft_edit *edits, size_t n)
+{
+	char names[32];
+
+	names_set(names, link);
+	for (enum step step = STEP_ADD; step <= STEP_AGAIN; step++) {
+		elements(b, link, false, step, edits, n);
+		elements(b, names, true, step, edits, n);
+	}
+}
+
+int creel_nft_pin(struct creel_nft *nft, const char *link, const char *name, const struct in_addr *addrs,
+		  size_t n, const struct creel_opening *openings, size_t n_openings, uint32_t ttl,
+		  struct creel_err *err)
+{
+	struct creel_nft_edit edits[512];
+	struct nftb b;
+
+	if (n == 0 || n_openings == 0)
+		return 0;
+	if (n > 64 || n_openings > 16 || n * n_openings > ELEMENTSOF(edits))
+		return creel_err_set(err, CREEL_E_TOOBIG, 0, "%zu addresses, %zu openings", n, n_openings);
+	for (size_t k = 0; k < n * n_openings; k++)
+		edits[k] = (struct creel_nft_edit){addrs[k / n_openings], openings[k % n_openings], name, ttl};
+	nftb_begin(&b, nft, CREEL_NFT_TABLE);
+	nftb_edit(&b, link, edits, n * n_openings);
+	int r = nftb_send(&b, err);
+	return r < 0 ? creel_err_add(err, "pin for %.15s", link) : 0;
+}
+
+struct listing {
+	void (*each)(void *ctx, const char *name, struct in_addr addr, uint32_t ttl);
+	void *ctx;
+};
+
+static int element_told(struct nftnl_set_elem *e, void *ctx)
+{
+	struct listing *l = ctx;
+	uint32_t key_len = 0, data_len = 0;
+	const uint8_t *key = nftnl_set_elem_get(e, NFTNL_SET_ELEM_KEY, &key_len);
+	const uint8_t *data = nftnl_set_elem_get(e, NFTNL_SET_ELEM_USERDATA, &data_len);
+	struct in_addr a;
+
+	if (!key || key_len != 12 || !data || data_len < 3 || data[data_len - 1] != '\0')
+		return 0;
+	memcpy(&a, key, 4);
+	uint64_t left = nftnl_set_elem_get_u64(e, NFTNL_SET_ELEM_EXPIRATION);
+	l->each(l->ctx, (const char *)data + 2, a, (uint32_t)(left / 1000));
+	return 0;
+}
+
+static int set_told(const struct nlmsghdr *h, void *ctx)
+{
+	struct nftnl_set *s = nftnl_set_alloc();
+
+	if (s && nftnl_set_elems_nlmsg_parse(h, s) == 0)
+		(void)nftnl_set_elem_foreach(s, element_told, ctx);
+	if (s)
+		nftnl_set_free(s);
+	return MNL_CB_OK;
+}
+
+int creel_nft_pins(struct creel_nft *nft, const char *link,
+		   void (*each)(void *ctx, const char *name, struct in_addr addr, uint32_t ttl), void *ctx,
+		   struct creel_err *err)
+{
+	char names[32];
+	const char *const sets[] = {link, names};
+	struct listing l = {each, ctx};
+	int r = 0;
+
+	names_set(names, link);
+	for (size_t i = 0; r == 0 && i < ELEMENTSOF(sets); i++) {
+		struct nftnl_set *s = nftnl_set_alloc();
+		struct nlmsghdr *h = nftnl_nlmsg_build_hdr(nft->buf, NFT_MSG_GETSETELEM, NFPROTO_INET, NLM_F_DUMP,
+							   ++nft->seq);
+		if (!s)
+			return creel_err_nomem(err);
+		nftnl_set_set_str(s, NFTNL_SET_TABLE, CREEL_NFT_TABLE);
+		nftnl_set_set_str(s, NFTNL_SET_NAME, sets[i]);
+		nftnl_set_elems_nlmsg_build_payload(h, s);
+		nftnl_set_free(s);
+		if (mnl_socket_sendto(nft->sock, h, h->nlmsg_len) < 0)
+			return creel_err_set(err, CREEL_E_OS, errno, "list %s", sets[i]);
+		for (int more = MNL_CB_OK; more > MNL_CB_STOP;) {
+			ssize_t n = mnl_socket_recvfrom(nft->sock, nft->buf, 65536);
+			more = n < 0 ? -1 : mnl_cb_run(nft->buf, (size_t)n, nft->seq, 0, set_told, &l);
+			if (more < 0)
+				r = creel_err_set(err, CREEL_E_OS, errno, "list %s", sets[i]);
+		}
+	}
+	return r;
+}
