@@ -3,6 +3,7 @@
 #include "view.h"
 #include <string.h>
 
+#define QP_NEAR 400 /* octets in which five marks of quoted-printable stand, or it is none */
 #define RUN_MIN 16 /* characters of an encoded run: 12 octets of base64, 8 of hexadecimal */
 
 static int b64(uint8_t c)
@@ -24,6 +25,44 @@ static int hex(uint8_t c)
 		return c - '0';
 	c |= 32;
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* 1: may stand in a run of base64 with its line ends; 2: in a row of hexadecimal pairs */
+static const uint8_t run_cls[256] = {
+	['A' ... 'F'] = 3, ['G' ... 'W'] = 1, ['X'] = 3, ['Y' ... 'Z'] = 1, ['a' ... 'f'] = 3, ['g' ... 'w'] = 1, ['x'] = 3,
+	['y' ... 'z'] = 1, ['0' ... '9'] = 3,
+	['+'] = 1, ['-'] = 1, ['/'] = 1, ['_'] = 1, ['\n'] = 3, ['\r'] = 1,
+	[' '] = 2, [':'] = 2, [','] = 2,
+};
+
+/*
+ * The next place where a run of RUN_MIN may begin: a run holds every RUN_MIN-th octet, so most are
+ * never looked at.
+ */
+static size_t run_next(const uint8_t *in, size_t i, size_t len)
+{
+	size_t first = i;
+
+	for (size_t at = i + RUN_MIN - 1; at < len; at += RUN_MIN) {
+		size_t k = at, end = at, n = 0;
+		while (k > first && (run_cls[in[k - 1]] & 1) && at - k < RUN_MIN)
+			k--;
+		while (end < len && (run_cls[in[end]] & 1) && end - k < RUN_MIN)
+			end++;
+		if (end > at && end - k >= RUN_MIN)
+			return k;
+		for (k = at; n < 6 && k < len && (run_cls[in[k]] & 2); k++)
+			n++;
+		if (n == 6) { /* pairs: back to where they begin */
+			for (k = at; k > first && (run_cls[in[k - 1]] & 2) && at - k < RUN_MIN;)
+				k--;
+			while (k < at && hex(in[k]) < 0)
+				k++;
+			return k;
+		}
+		first = at;
+	}
+	return len;
 }
 
 /* Whatever an encoded run yields comes from the whole run: a part of it cannot be taken out. */
@@ -137,6 +176,13 @@ int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 			i++;
 			continue;
 		}
+		if (i == 0 || b64(in[i - 1]) < 0) { /* at a run's beginning: is it a long one? */
+			size_t next = run_next(in, i, len);
+			if (next > i) {
+				i = next;
+				continue;
+			}
+		}
 		size_t pairs = 0, end = i, from = i, to, lines = 1, chars;
 		if (i + 2 < len && (hex(in[i + 2]) < 0 || in[i + 1] == 'x') &&
 		    (i == 0 || b64(in[i - 1]) < 0))
@@ -194,16 +240,21 @@ int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 
 bool def_is_qp(const uint8_t *in, size_t len)
 {
-	size_t marks = 0;
+	size_t marks[4] = {0}, n = 0; /* where the last ones were */
 
-	for (const uint8_t *p = in, *end = in + len; marks < 4; p++) {
+	for (const uint8_t *p = in, *end = in + len; end - p >= 3; p++) {
 		p = memchr(p, '=', (size_t)(end - p));
 		if (!p || end - p < 3)
 			break;
-		marks += (hex(p[1]) >= 0 && hex(p[2]) >= 0 && (p[1] < 'a' && p[2] < 'a')) || p[1] == '\n' ||
-			 (p[1] == '\r' && p[2] == '\n');
+		if (!((hex(p[1]) >= 0 && hex(p[2]) >= 0 && p[1] < 'a' && p[2] < 'a') || p[1] == '\n' ||
+		      (p[1] == '\r' && p[2] == '\n')))
+			continue;
+		size_t at = (size_t)(p - in);
+		if (n >= 4 && at - marks[n % 4] < QP_NEAR)
+			return true;
+		marks[n++ % 4] = at;
 	}
-	return marks >= 4;
+	return n >= 4 && len < QP_NEAR;
 }
 
 void def_qp(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
@@ -312,34 +363,70 @@ static size_t markup(const uint8_t *in, size_t i, size_t len)
 	return i - from;
 }
 
-/* The text without the markup that takes words apart: ig<b></b>nore, ig**no**re. */
+#define GLUE_NEAR 192 /* octets on either side that are read with it */
+
+/* Is there markup inside a word at all? Written so that many octets are looked at at once. */
+static bool glue_likely(const uint8_t *in, size_t len)
+{
+	for (size_t at = 1; at < len; at += 4096) {
+		size_t end = at + 4096 < len ? at + 4096 : len;
+		uint8_t any = 0;
+		for (size_t i = at; i < end; i++)
+			any |= (((in[i] == '<') | (in[i] == '*') | (in[i] == '`') | (in[i] == '~')) &
+				((uint8_t)((in[i - 1] | 32) - 'a') < 26));
+		if (any)
+			return true;
+	}
+	return false;
+}
+
+/* Markup between two letters at i: its length, else 0. */
+static size_t glue_at(const uint8_t *in, size_t i, size_t len)
+{
+	size_t end = i, n;
+
+	if (i == 0 || !letter(in[i - 1]))
+		return 0;
+	while (end < len && end - i < COMMENT_MAX && (n = markup(in, end, len)) > 0)
+		end += n;
+	return end > i && end < len && letter(in[end]) ? end - i : 0;
+}
+
+/*
+ * The text without the markup that takes words apart: ig<b></b>nore, ig**no**re; and only what stands
+ * near such places, each stretch on a line of its own.
+ */
 void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
 	      void *facts)
 {
 	struct def_facts *f = facts;
+	size_t done = 0, until = 0; /* put so far; to be put because of the last place */
 
-	for (size_t i = 0; i < len;) {
-		size_t from = i;
-		while (i < len && in[i] != '<' && in[i] != '*' && in[i] != '`' && in[i] != '~')
-			i++;
-		if (s)
-			def_put_run(s, in + from, i - from, from);
-		if (i == len)
-			break;
-		size_t end = i;
-		if (i > 0 && letter(in[i - 1])) {
-			size_t n;
-			while (end < len && end - i < COMMENT_MAX && (n = markup(in, end, len)) > 0)
-				end += n;
-		}
-		if (end > i && end < len && letter(in[end])) {
-			if (f)
-				f->glues++;
-			i = end;
+	if (f && !glue_likely(in, len))
+		return;
+	for (size_t i = 0; i < len; i++) {
+		if (in[i] != '<' && in[i] != '*' && in[i] != '`' && in[i] != '~')
 			continue;
+		size_t n = glue_at(in, i, len);
+		if (n == 0)
+			continue;
+		if (f) {
+			f->glues++;
+			return;
 		}
-		if (s)
-			def_put_run(s, in + i, 1, i);
-		i++;
+		size_t from = i > GLUE_NEAR ? i - GLUE_NEAR : 0;
+		if (from > until) { /* a stretch of its own */
+			if (until > done)
+				def_put_run(s, in + done, until - done, done);
+			if (until > 0)
+				def_put(s, "\n", 1, until - 1, until);
+			done = from;
+		}
+		def_put_run(s, in + done, i - done, done);
+		done = i + n;
+		until = len - done > GLUE_NEAR ? done + GLUE_NEAR : len;
+		i = done - 1;
 	}
+	if (until > done && s)
+		def_put_run(s, in + done, until - done, done);
 }

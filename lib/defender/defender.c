@@ -1,5 +1,6 @@
 #include "base/cleanup.h"
 #include "inner.h"
+#include "place.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -168,6 +169,7 @@ void creel_defender_free(struct creel_defender *d)
 		struct def_worker *w = d->idle;
 		d->idle = w->next;
 		hs_free_scratch(w->scratch);
+		def_placer_scratch_free(w->places);
 		def_free(&m, w->state);
 		def_free(&m, w);
 	}
@@ -196,12 +198,14 @@ struct def_worker *def_worker_get(const struct creel_defender *cd, struct creel_
 		return NULL;
 	}
 	w->state = def_alloc(&d->mem, (d->rules.n_rules + 1) * sizeof(*w->state));
-	bool ok = w->state != NULL;
+	w->places = def_placer_scratch(d->matcher.placer[0]);
+	bool ok = w->state && w->places;
 	for (int k = 0; ok && k < DEF_DBS; k++)
 		ok = !d->matcher.db[k] || hs_alloc_scratch(d->matcher.db[k], &w->scratch) == HS_SUCCESS;
 	if (ok)
 		return w;
 	hs_free_scratch(w->scratch);
+	def_placer_scratch_free(w->places);
 	def_free(&d->mem, w->state);
 	def_free(&d->mem, w);
 	creel_err_nomem(err);

@@ -6,6 +6,7 @@
 #include "base/escape.h"
 #include "foldtab.h"
 #include "view.h"
+#include <string.h>
 
 /* ASCII: what becomes of it; 0: dropped, 1: see the slow path */
 static const uint8_t ascii[256] = {
@@ -246,6 +247,31 @@ static size_t slow(struct fold *o, size_t i)
 	return i;
 }
 
+/*
+ * Eight octets at once, when they are printable ASCII without two blanks in a row: their lower case.
+ * @return false: one by one
+ */
+static bool eight(const uint8_t *in, uint8_t last, uint8_t out[8])
+{
+	const uint64_t ones = 0x0101010101010101u, high = ones << 7;
+	uint64_t w, blank, upper;
+
+	memcpy(&w, in, 8);
+	/* with the high bit clear, x + (0x80 - n) sets it exactly when x >= n */
+	uint64_t low = ~((w & ~high) + ones * (0x80 - 0x20)) & high, del = (w ^ (ones * 0x7f));
+	del = ~((del & ~high) + ones * 0x7f) & high;
+	if ((w & high) | low | del)
+		return false;
+	blank = w ^ (ones * 0x20);
+	blank = ~((blank & ~high) + ones * 0x7f) & high;
+	if ((blank & (blank << 8)) || (last <= ' ' && in[0] == ' '))
+		return false;
+	upper = (w + ones * (0x80 - 'A')) & ~(w + ones * (0x80 - 'Z' - 1)) & high;
+	w |= upper >> 2;
+	memcpy(out, &w, 8);
+	return true;
+}
+
 void def_fold(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
 	      void *facts)
 {
@@ -255,7 +281,10 @@ void def_fold(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 	for (size_t i = 0; i < len;) {
 		size_t n = 0;
 		/* the common case: letters and single blanks, copied in blocks */
-		while (n < sizeof(block) && i + n < len) {
+		while (n + 8 <= sizeof(block) && i + n + 8 <= len &&
+		       eight(in + i + n, n > 0 ? block[n - 1] : o.last, block + n))
+			n += 8;
+		for (size_t end = n + 8; n < end && n < sizeof(block) && i + n < len;) {
 			uint8_t c = ascii[in[i + n]];
 			if (c == 0 || (c == ' ' && (n > 0 ? block[n - 1] : o.last) <= ' '))
 				break;

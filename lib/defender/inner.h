@@ -13,6 +13,7 @@ struct def_layer {
 struct def_worker {
 	struct def_worker *next;
 	hs_scratch_t *scratch;
+	void *places; /* of place.c */
 	struct def_rule_state *state; /* one a rule */
 };
 

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#define STEPS 200000 /* of backtracking, then it gives up */
+#define STEPS 20000 /* of backtracking, then it gives up */
 
 struct slot {
 	char *expr;
@@ -79,7 +79,7 @@ static const pcre2_code *code_of(struct def_placer *p, struct slot *s)
 
 	pthread_mutex_lock(&p->lock);
 	if (!s->code && !s->broken) {
-		uint32_t o = PCRE2_ENDANCHORED | PCRE2_DOTALL | PCRE2_NO_AUTO_CAPTURE;
+		uint32_t o = PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOTALL | PCRE2_NO_AUTO_CAPTURE;
 		pcre2_compile_context *c = pcre2_compile_context_create(p->general);
 		if (s->flags & HS_FLAG_MULTILINE)
 			o |= PCRE2_MULTILINE;
@@ -91,24 +91,34 @@ static const pcre2_code *code_of(struct def_placer *p, struct slot *s)
 	return s->code;
 }
 
-size_t def_placer_start(struct def_placer *p, unsigned id, const uint8_t *data, size_t to)
+void *def_placer_scratch(struct def_placer *p)
 {
-	size_t from = to > DEF_SPAN ? to - DEF_SPAN : 0, at = to;
-	const pcre2_code *code = code_of(p, &p->slots[id]);
-	pcre2_match_data *m = code ? pcre2_match_data_create(1, p->general) : NULL;
-	int r = -1;
+	return pcre2_match_data_create(1, p->general);
+}
 
-	while (from > 0 && from < to && (data[from] & 0xc0) == 0x80)
-		from++;
-	if (m)
-		r = pcre2_match(code, data, to, from, PCRE2_NO_UTF_CHECK, m, p->match);
-	if (r >= 0) {
-		at = pcre2_get_ovector_pointer(m)[0];
-	} else {
-		/* the word that ends here, with the blank before it */
-		while (at > from && at + 64 > to && (data[at - 1] != ' ' || at == to))
-			at--;
+void def_placer_scratch_free(void *scratch)
+{
+	pcre2_match_data_free(scratch);
+}
+
+size_t def_placer_start(struct def_placer *p, void *scratch, unsigned id, bool words,
+			const uint8_t *data, size_t to)
+{
+	size_t least = to > DEF_SPAN ? to - DEF_SPAN : 0, at = to, tries = 0;
+	const pcre2_code *code = code_of(p, &p->slots[id]);
+
+	while (code && at > least) {
+		at--;
+		if (words ? data[at] != ' ' : (data[at] & 0xc0) == 0x80)
+			continue;
+		int r = pcre2_match(code, data, to, at, PCRE2_NO_UTF_CHECK, scratch, p->match);
+		if (r >= 0)
+			return at;
+		if (r != PCRE2_ERROR_NOMATCH && ++tries > 2)
+			break;
 	}
-	pcre2_match_data_free(m);
+	/* the word that ends here */
+	for (at = to; at > least && at + 64 > to && (data[at - 1] != ' ' || at == to);)
+		at--;
 	return at < to ? at : to - (to > 0);
 }

@@ -11,9 +11,15 @@
 struct def_placer; /* one a database; thread-safe */
 struct def_placer *def_placer_new(const def_mem *mem, char **expr, const unsigned *flags, size_t n);
 void def_placer_free(struct def_placer *p);
+/** Scratch of one thread at a time. @return NULL when out of memory */
+void *def_placer_scratch(struct def_placer *p);
+void def_placer_scratch_free(void *scratch);
 /**
- * The leftmost match of pattern @p id that ends exactly at @p to.
+ * The match of pattern @p id that ends exactly at @p to and begins last, so that it holds no word
+ * more than it needs.
  *
- * @return its first octet; when PCRE2 gives up, the start of the word that ends there
+ * @param words  matches of this pattern begin with a blank: only blanks are tried
+ * @return its first octet; when PCRE2 finds none, the start of the word that ends there
  */
-size_t def_placer_start(struct def_placer *p, unsigned id, const uint8_t *data, size_t to);
+size_t def_placer_start(struct def_placer *p, void *scratch, unsigned id, bool words,
+			const uint8_t *data, size_t to);

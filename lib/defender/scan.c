@@ -106,7 +106,7 @@ static int hit_places(struct pass *p, const struct def_view *v)
 	for (size_t i = 0; r == 0 && i < p->n_hits; i++) {
 		struct hit h = p->hits[i];
 		const struct def_id *id = &m->ids[p->db][h.id];
-		h.from = def_placer_start(m->placer[p->db], h.id, v->data, h.to);
+		h.from = def_placer_start(m->placer[p->db], p->s->w->places, h.id, id->padded, v->data, h.to);
 		p->s->work += MIN(h.to, (size_t)DEF_SPAN);
 		if (id->padded) {
 			h.from += v->data[h.from] == ' ';

@@ -23,40 +23,27 @@ static const uint8_t cls[256] = {
 struct words {
 	struct def_sink *s;
 	struct def_facts *f;
-	size_t pending_at; /* of the separator that is due */
-	bool pending, blank; /* due; and it was blanks only */
-	bool cjk;	     /* the last character was */
-	unsigned chars;	     /* of this word */
-	unsigned singles;    /* words of one character in a row */
+	bool blank;	  /* a separator was put last */
+	bool only_blanks; /* and nothing but blanks stood there */
+	bool cjk;	  /* the last character was */
 };
-
-static void word_end(struct words *w)
-{
-	if (w->chars == 1) {
-		if (++w->singles == SPLIT_MIN && w->f)
-			w->f->splits++;
-	} else if (w->chars > 1) {
-		w->singles = 0;
-	}
-	w->chars = 0;
-}
 
 static void sep(struct words *w, size_t at, bool blank)
 {
-	if (!w->pending) {
-		w->pending = true;
-		w->pending_at = at;
+	if (!w->blank) {
+		def_put(w->s, " ", 1, at, at + 1);
 		w->blank = true;
-		word_end(w);
+		w->only_blanks = true;
 	}
-	w->blank &= blank;
+	w->only_blanks &= blank;
 }
 
-static void flush(struct words *w, bool cjk)
+/* Scripts without blanks stay without: one between two of their characters goes. */
+static void begin(struct words *w, bool cjk)
 {
-	if (w->pending && !(w->blank && w->cjk && cjk))
-		def_put(w->s, " ", 1, w->pending_at, w->pending_at + 1);
-	w->pending = false;
+	if (w->blank && w->only_blanks && w->cjk && cjk)
+		def_rewind(w->s, w->s->at - 1);
+	w->blank = false;
 	w->cjk = cjk;
 }
 
@@ -65,90 +52,208 @@ static bool leet_digit(uint8_t c)
 	return (c >= '0' && c <= '9') || c == '@' || c == '$' || c == '!' || c == '|' || c == '+';
 }
 
+/* A digit between letters, as in l3tter; written so that the compiler takes many octets at once. */
+static size_t digits_in_words(const uint8_t *in, size_t len)
+{
+	size_t n = 0;
+
+	for (size_t at = 1; at + 1 < len; at += 128) {
+		size_t end = at + 128 < len - 1 ? at + 128 : len - 1;
+		uint8_t sum = 0;
+		for (size_t i = at; i < end; i++)
+			sum = (uint8_t)(sum + ((((uint8_t)(in[i] - '0') < 10) | (in[i] == '@') | (in[i] == '$') | (in[i] == '!')) &
+					       ((uint8_t)(in[i - 1] - 'a') < 26) &
+					       ((uint8_t)(in[i + 1] - 'a') < 26)));
+		n += sum;
+	}
+	return n;
+}
+
+/* Stretches of single letters: blanks at every second octet (of letters that are one octet). */
+static size_t splits_in(const uint8_t *w, size_t len)
+{
+	size_t n = 0;
+
+	for (size_t at = 0; at + 2 * SPLIT_MIN < len; at += 128) {
+		size_t end = at + 128 < len - 2 * SPLIT_MIN ? at + 128 : len - 2 * SPLIT_MIN;
+		uint8_t sum = 0;
+		for (size_t i = at; i < end; i++)
+			sum = (uint8_t)(sum + ((w[i] == ' ') & (w[i + 2] == ' ') & (w[i + 4] == ' ') &
+					       (w[i + 6] == ' ') & (w[i + 8] == ' ') & (w[i + 10] == ' ')));
+		n += sum;
+	}
+	return n;
+}
+
+/* ASCII up to a block's end, without a branch an octet; only where no map of places is asked for. */
+static size_t ascii_words(struct words *w, const uint8_t *in, size_t i, size_t len)
+{
+	uint8_t block[512];
+	size_t n = 0, end = len - i > sizeof(block) ? i + sizeof(block) : len;
+	uint8_t last = w->blank ? ' ' : 'x', only = w->only_blanks;
+	bool any = false;
+
+	for (; i < end && cls[in[i]] != W_HIGH; i++) {
+		uint8_t k = cls[in[i]], c = k == W_WORD ? in[i] : ' ';
+		block[n] = c;
+		only = c == ' ' && (only || last != ' ') && (k == W_NONE || in[i] == ' ' || in[i] == '\n');
+		any |= k == W_WORD;
+		bool put = (k != W_NONE) & ((c != ' ') | (last != ' '));
+		last = put ? c : last;
+		n += put;
+	}
+	def_buf_add(w->s->out, block, n);
+	w->s->at += n;
+	w->blank = last == ' ';
+	w->only_blanks = only;
+	w->cjk = any ? false : w->cjk;
+	return i;
+}
+
 void def_words(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
 	       void *facts)
 {
-	struct words w = {.s = s, .f = facts, .pending = true};
+	struct words w = {.s = s, .f = facts};
+	size_t first = s->out ? s->out->len : 0, cjk_singles = 0;
 
+	def_put(s, " ", 1, 0, len ? 1 : 0);
+	w.blank = true;
 	for (size_t i = 0; i < len;) {
-		size_t from = i;
-		while (i < len && cls[in[i]] == W_WORD)
-			i++;
-		if (i > from) {
-			flush(&w, false);
-			def_put_run(s, in + from, i - from, from);
-			w.chars += (unsigned)(i - from < 2 ? i - from : 2);
-			continue;
-		}
 		uint8_t k = cls[in[i]];
 		if (k == W_HIGH) {
-			uint32_t cp;
+			uint32_t cp = 0;
 			size_t n = creel_utf8_decode(in + i, len - i, &cp);
 			const struct fold_row *row = n ? fold_row_of(cp) : NULL;
 			if (row && (row->cls == FOLD_WORD || row->cls == FOLD_CJK)) {
-				flush(&w, row->cls == FOLD_CJK);
+				cjk_singles += w.blank;
+				begin(&w, row->cls == FOLD_CJK);
 				def_put_run(s, in + i, n, i);
-				w.chars++;
 			} else if (cp != 0x2019) { /* an apostrophe too */
 				sep(&w, i, false);
 			}
 			i += n ? n : 1;
-			continue;
+		} else if (s->out) {
+			i = ascii_words(&w, in, i, len);
+		} else {
+			if (k == W_WORD) {
+				begin(&w, false);
+				def_put_run(s, in + i, 1, i);
+			} else if (k == W_SEP) {
+				sep(&w, i, in[i] == ' ' || in[i] == '\n');
+			}
+			i++;
 		}
-		if (k == W_SEP) {
-			if (w.f && i > 0 && i + 1 < len && leet_digit(in[i]) && cls[in[i - 1]] == W_WORD &&
-			    cls[in[i + 1]] == W_WORD)
-				w.f->leets++;
-			sep(&w, i, in[i] == ' ' || in[i] == '\n');
-		}
-		i++;
 	}
-	word_end(&w);
-	def_put(s, " ", 1, len ? len - 1 : 0, len);
-	for (size_t i = 1; w.f && i + 1 < len; i++) /* l3tter */
-		w.f->leets += (uint8_t)(in[i] - '0') < 10 && (uint8_t)(in[i - 1] - 'a') < 26 &&
-			      (uint8_t)(in[i + 1] - 'a') < 26;
+	if (!w.blank)
+		def_put(s, " ", 1, len ? len - 1 : 0, len);
+	if (w.f && !s->out->failed) {
+		w.f->splits = splits_in(s->out->data + first, s->out->len - first);
+		w.f->splits += cjk_singles >= SPLIT_MIN;
+		w.f->leets = digits_in_words(in, len);
+	}
 }
 
-void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
-	      void *facts)
+static bool letter(uint8_t c)
+{
+	return (uint8_t)(c - 'a') < 26;
+}
+
+/* A word in which something stands for a letter: l3tter, pr3v10us, p@ss; and no number, no hash. */
+static bool leet_word(const uint8_t *p, size_t n)
+{
+	bool hash = n >= 6, found = false;
+
+	for (size_t i = 0; i < n; i++) {
+		hash = hash && ((uint8_t)(p[i] - '0') < 10 || (uint8_t)(p[i] - 'a') < 6);
+		if (i > 0 && letter(p[i - 1]) && leet_digit(p[i]))
+			found = found || (i + 1 < n && letter(p[i + 1])) ||
+				(i + 2 < n && leet_digit(p[i + 1]) && letter(p[i + 2]));
+	}
+	return found && !hash && n <= 24;
+}
+
+#define LEET_NEAR 8 /* words on either side that are read with one */
+
+/* One word, read as letters. */
+static void leet_put(struct def_sink *s, const uint8_t *in, size_t from, size_t to, int mode)
 {
 	static const uint8_t as[256] = {['0'] = 'o', ['1'] = 'i', ['3'] = 'e', ['4'] = 'a', ['5'] = 's',
 					['7'] = 't', ['8'] = 'b', ['9'] = 'g', ['@'] = 'a', ['$'] = 's',
 					['!'] = 'i', ['|'] = 'l', ['+'] = 't'};
-	bool blank = true;
+	bool letters = false;
+
+	/* '!' and '|' at a word's end are what they seem */
+	while (to > from && (in[to - 1] == '!' || in[to - 1] == '|'))
+		to--;
+	for (size_t k = from; k < to; k++)
+		letters |= letter(in[k]);
+	for (size_t k = from; k < to; k++) {
+		uint8_t c = letters && as[in[k]] ? as[in[k]] : in[k];
+		if (in[k] == '1' && letters && mode == 1)
+			c = 'l';
+		if (cls[c] != W_SEP && c != '\'')
+			def_put_run(s, &c, 1, k);
+	}
+	def_put(s, " ", 1, to - (to > from), to + (to == from));
+}
+
+#define LEET_SPAN 160 /* and octets at most */
+
+static bool leet_octet(uint8_t c)
+{
+	return cls[c] == W_WORD || leet_digit(c) || c >= 0x80 || c == '\'';
+}
+
+/* Words from i on: where @p words of them end. */
+static size_t words_after(const uint8_t *in, size_t i, size_t len, unsigned words)
+{
+	size_t end = len - i > LEET_SPAN ? i + LEET_SPAN : len;
+
+	while (words-- > 0 && i < end) {
+		while (i < end && !leet_octet(in[i]))
+			i++;
+		while (i < end && leet_octet(in[i]))
+			i++;
+	}
+	return i;
+}
+
+/* The words near those that leet_word() knows, each read as letters; two blanks where some are left out. */
+void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
+	      void *facts)
+{
+	size_t done = 0;
 
 	def_put(s, " ", 1, 0, len ? 1 : 0);
-	for (size_t i = 0; i < len;) {
-		size_t from = i, letters = 0;
-		while (i < len && (cls[in[i]] == W_WORD || leet_digit(in[i])))
-			letters += (uint8_t)(in[i++] - 'a') < 26;
-		if (i > from) {
-			/* '!' and '|' at a word's end are what they seem */
-			size_t end = i;
-			while (end > from && (in[end - 1] == '!' || in[end - 1] == '|'))
-				end--;
-			for (size_t k = from; k < end; k++) {
-				uint8_t c = as[in[k]] && letters ? as[in[k]] : in[k];
-				if (in[k] == '1' && letters && arg->mode == 1)
-					c = 'l';
-				if (cls[c] == W_WORD)
-					def_put_run(s, &c, 1, k);
-			}
-			blank = end == from ? blank : false;
+	for (size_t i = 1; i + 1 < len; i++) {
+		if (!letter(in[i - 1]) || !leet_digit(in[i]) || !(letter(in[i + 1]) || leet_digit(in[i + 1])))
 			continue;
+		size_t a = i, b = i, least = i > done + LEET_SPAN ? i - LEET_SPAN : done;
+		while (a > least && leet_octet(in[a - 1]))
+			a--;
+		b = words_after(in, i, len, 1);
+		if (!leet_word(in + a, b - a))
+			continue;
+		for (unsigned words = 0; words < LEET_NEAR && a > least; words++) {
+			while (a > least && !leet_octet(in[a - 1]))
+				a--;
+			while (a > least && leet_octet(in[a - 1]))
+				a--;
 		}
-		if (in[i] >= 0x80) {
-			def_put_run(s, in + i, 1, i);
-			blank = false;
-		} else if (!blank && in[i] != '\'') {
-			def_put(s, " ", 1, i, i + 1);
-			blank = true;
+		b = words_after(in, b, len, LEET_NEAR);
+		if (a > done)
+			def_put(s, " ", 1, a, a + 1);
+		while (a < b) {
+			size_t from = a;
+			while (a < b && leet_octet(in[a]))
+				a++;
+			if (a > from)
+				leet_put(s, in, from, a, arg->mode);
+			while (a < b && !leet_octet(in[a]))
+				a++;
 		}
-		i++;
+		done = i = b;
 	}
-	if (!blank)
-		def_put(s, " ", 1, len - 1, len);
 }
 
 /* One character's length in a words view (valid UTF-8). */
