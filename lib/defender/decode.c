@@ -399,13 +399,14 @@ static size_t glue_at(const uint8_t *in, size_t i, size_t len)
 void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
 	      void *facts)
 {
+	static const uint8_t mark[256] = {['<'] = 1, ['*'] = 1, ['`'] = 1, ['~'] = 1};
 	struct def_facts *f = facts;
 	size_t done = 0, until = 0; /* put so far; to be put because of the last place */
 
 	if (f && !glue_likely(in, len))
 		return;
 	for (size_t i = 0; i < len; i++) {
-		if (in[i] != '<' && in[i] != '*' && in[i] != '`' && in[i] != '~')
+		if (!mark[in[i]])
 			continue;
 		size_t n = glue_at(in, i, len);
 		if (n == 0)

@@ -47,9 +47,14 @@ static void begin(struct words *w, bool cjk)
 	w->cjk = cjk;
 }
 
+static const uint8_t leet_as[256] = {
+	['0'] = 'o', ['1'] = 'i', ['2'] = '2', ['3'] = 'e', ['4'] = 'a', ['5'] = 's', ['6'] = '6',
+	['7'] = 't', ['8'] = 'b', ['9'] = 'g', ['@'] = 'a', ['$'] = 's', ['!'] = 'i', ['|'] = 'l',
+	['+'] = 't'};
+
 static bool leet_digit(uint8_t c)
 {
-	return (c >= '0' && c <= '9') || c == '@' || c == '$' || c == '!' || c == '|' || c == '+';
+	return leet_as[c] != 0;
 }
 
 /* A digit between letters, as in l3tter; written so that the compiler takes many octets at once. */
@@ -177,9 +182,6 @@ static bool leet_word(const uint8_t *p, size_t n)
 /* One word, read as letters. */
 static void leet_put(struct def_sink *s, const uint8_t *in, size_t from, size_t to, int mode)
 {
-	static const uint8_t as[256] = {['0'] = 'o', ['1'] = 'i', ['3'] = 'e', ['4'] = 'a', ['5'] = 's',
-					['7'] = 't', ['8'] = 'b', ['9'] = 'g', ['@'] = 'a', ['$'] = 's',
-					['!'] = 'i', ['|'] = 'l', ['+'] = 't'};
 	bool letters = false;
 
 	/* '!' and '|' at a word's end are what they seem */
@@ -188,7 +190,7 @@ static void leet_put(struct def_sink *s, const uint8_t *in, size_t from, size_t 
 	for (size_t k = from; k < to; k++)
 		letters |= letter(in[k]);
 	for (size_t k = from; k < to; k++) {
-		uint8_t c = letters && as[in[k]] ? as[in[k]] : in[k];
+		uint8_t c = letters && leet_as[in[k]] ? leet_as[in[k]] : in[k];
 		if (in[k] == '1' && letters && mode == 1)
 			c = 'l';
 		if (cls[c] != W_SEP && c != '\'')
@@ -226,7 +228,7 @@ void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 
 	def_put(s, " ", 1, 0, len ? 1 : 0);
 	for (size_t i = 1; i + 1 < len; i++) {
-		if (!letter(in[i - 1]) || !leet_digit(in[i]) || !(letter(in[i + 1]) || leet_digit(in[i + 1])))
+		if (!leet_digit(in[i]) || !letter(in[i - 1]) || !(letter(in[i + 1]) || leet_digit(in[i + 1])))
 			continue;
 		size_t a = i, b = i, least = i > done + LEET_SPAN ? i - LEET_SPAN : done;
 		while (a > least && leet_octet(in[a - 1]))
