@@ -65,18 +65,14 @@ static int set_add(struct set *s, const struct def_pattern *from, const char *be
 	return 0;
 }
 
-/* The pattern for letters written together: without blanks; a word's class becomes letters. */
+/* The pattern for letters written together: without blanks. */
 static char *dense_of(const def_mem *mem, const char *expr)
 {
 	size_t n = strlen(expr), k = 0;
 	char *d = def_alloc(mem, n + 1);
 
 	for (size_t i = 0; d && i < n; i++) {
-		if (strncmp(expr + i, "[^ ]", 4) == 0) {
-			memcpy(d + k, "[^ ]", 4);
-			k += 4;
-			i += 3;
-		} else if (expr[i] != ' ') {
+		if (expr[i] != ' ') {
 			d[k++] = expr[i];
 		} else if (i + 1 < n && strchr("?*+{", expr[i + 1])) {
 			/* a quantified blank goes with its quantifier */
@@ -124,7 +120,8 @@ static int sets_fill(struct set set[DEF_DBS], const struct def_rules *r)
 			bool pad = p->kind == DEF_WORDS;
 			e = set_add(&set[DEF_DB_WORDS], p, pad ? " (?:" : "", p->expr, n, pad ? ") " : "",
 				    0, id);
-			if (e == 0 && !u->nosplit && u->severity != CREEL_DEFENDER_INFO) {
+			/* a pattern with a gap for any words means nothing where words have no ends */
+			if (e == 0 && u->split && !strstr(p->expr, "]+") && !strstr(p->expr, "[^ ]")) {
 				char *d = dense_of(r->arena.mem, p->expr);
 				id.padded = false;
 				e = d ? set_add(&set[DEF_DB_DENSE], p, "", d, strlen(d), "", 0, id)
@@ -145,8 +142,10 @@ static int compile(struct def_matcher *m, int k, const struct set *s, struct cre
 
 	if (s->n == 0)
 		return 0;
+	/* for any processor of the kind, so that what one machine compiled another can load */
+	hs_platform_info_t any = {.tune = HS_TUNE_FAMILY_GENERIC};
 	hs_error_t e = hs_compile_multi((const char *const *)s->expr, s->flags, s->id, (unsigned)s->n,
-					HS_MODE_BLOCK, NULL, &m->db[k], &why);
+					HS_MODE_BLOCK, &any, &m->db[k], &why);
 	if (e == HS_SUCCESS)
 		return 0;
 	if (e == HS_NOMEM)

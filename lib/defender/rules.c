@@ -297,9 +297,9 @@ static const char *const builtins[DEF_BUILTINS] = {
 	[DEF_BIDI] = "bidi",		 [DEF_TAGS] = "tags",		[DEF_SELECTORS] = "selectors",
 	[DEF_BUDGET] = "budget"};
 enum key { K_TITLE, K_SOURCE, K_SEVERITY, K_CONFIDENCE, K_WORDS, K_ANY, K_TEXT, K_UNLESS, K_BUILTIN,
-	   K_DIRECTION, K_NOSPLIT, K_OFF, K_ON, K_CLEAR, K_MUST, K_MUSTNOT };
+	   K_DIRECTION, K_SPLIT, K_OFF, K_ON, K_CLEAR, K_MUST, K_MUSTNOT };
 static const char *const keys[] = {"title", "source", "severity", "confidence", "words", "any", "text",
-				   "unless", "builtin", "direction", "nosplit", "off", "on", "clear",
+				   "unless", "builtin", "direction", "split", "off", "on", "clear",
 				   "must", "mustnot"};
 
 static void clear(struct def_rules *r, size_t rule)
@@ -351,8 +351,8 @@ static int on_key(struct reader *rd, const char *key, char *rest)
 		u->in = strcmp(rest, "in") == 0 || strcmp(rest, "both") == 0;
 		u->out = strcmp(rest, "out") == 0 || strcmp(rest, "both") == 0;
 		return u->in || u->out ? 0 : bad(rd, "direction is in, out or both, got", rest);
-	case K_NOSPLIT:
-		u->nosplit = true;
+	case K_SPLIT:
+		u->split = true;
 		return 0;
 	case K_OFF:
 	case K_ON:

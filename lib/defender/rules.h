@@ -16,7 +16,7 @@
  *     unless PATTERN           no finding where this (words) overlaps or touches
  *     builtin NAME             what the normaliser notices: zero-width, fullwidth, ...
  *     direction in|out|both    which texts it is for (in)
- *     nosplit                  not looked for in words taken apart
+ *     split                    looked for in words taken apart as well ("i g n o r e")
  *     off | on                 disabled, enabled again
  *     clear                    forget the patterns and examples (to override a built-in rule)
  *     must TEXT                an example that it must find; \n \t \\ \xHH \u{H}
@@ -35,7 +35,7 @@ struct def_rule {
 	char *id, *category, *title, *source;
 	enum creel_defender_severity severity;
 	double confidence;
-	bool enabled, nosplit, in, out;
+	bool enabled, split, in, out;
 	int builtin; /* enum def_builtin, -1: none */
 	const char **must, **must_not;
 	size_t n_must, n_must_not, cap_must, cap_must_not;
