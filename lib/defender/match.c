@@ -113,6 +113,11 @@ static int sets_fill(struct set set[DEF_DBS], const struct def_rules *r)
 			continue;
 		if (p->kind == DEF_TEXT) {
 			e = set_add(&set[DEF_DB_TEXT], p, "", p->expr, n, "", HS_FLAG_MULTILINE, id);
+		} else if (p->kind == DEF_CONTEXT) {
+			id.what = DEF_ID_CONTEXT;
+			e = set_add(&set[DEF_DB_WORDS], p, " (?:", p->expr, n, ") ", 0, id);
+			if (e == 0)
+				e = set_add(&set[DEF_DB_TEXT], p, "\\b(?:", p->expr, n, ")\\b", 0, id);
 		} else if (p->kind == DEF_UNLESS) {
 			id.what = DEF_ID_UNLESS;
 			e = set_add(&set[DEF_DB_WORDS], p, " (?:", p->expr, n, ") ", 0, id);

@@ -7,7 +7,7 @@
  * were taken apart. Each finds all its rules in one pass, in linear time.
  */
 enum def_db { DEF_DB_TEXT, DEF_DB_WORDS, DEF_DB_DENSE, DEF_DBS };
-enum { DEF_ID_RULE, DEF_ID_UNLESS, DEF_ID_ROT13, DEF_ID_REVERSE };
+enum { DEF_ID_RULE, DEF_ID_UNLESS, DEF_ID_CONTEXT, DEF_ID_ROT13, DEF_ID_REVERSE };
 
 struct def_id {
 	uint32_t rule;

@@ -296,10 +296,10 @@ static const char *const builtins[DEF_BUILTINS] = {
 	[DEF_ZERO_WIDTH] = "zero-width", [DEF_FULLWIDTH] = "fullwidth", [DEF_HOMOGLYPH] = "homoglyph",
 	[DEF_BIDI] = "bidi",		 [DEF_TAGS] = "tags",		[DEF_SELECTORS] = "selectors",
 	[DEF_BUDGET] = "budget"};
-enum key { K_TITLE, K_SOURCE, K_SEVERITY, K_CONFIDENCE, K_WORDS, K_ANY, K_TEXT, K_UNLESS, K_BUILTIN,
+enum key { K_TITLE, K_SOURCE, K_SEVERITY, K_CONFIDENCE, K_WORDS, K_ANY, K_TEXT, K_UNLESS, K_CONTEXT, K_BUILTIN,
 	   K_DIRECTION, K_SPLIT, K_OFF, K_ON, K_CLEAR, K_MUST, K_MUSTNOT };
 static const char *const keys[] = {"title", "source", "severity", "confidence", "words", "any", "text",
-				   "unless", "builtin", "direction", "split", "off", "on", "clear",
+				   "unless", "context", "builtin", "direction", "split", "off", "on", "clear",
 				   "must", "mustnot"};
 
 static void clear(struct def_rules *r, size_t rule)
@@ -343,6 +343,8 @@ static int on_key(struct reader *rd, const char *key, char *rest)
 		return on_pattern(rd, DEF_TEXT, rest);
 	case K_UNLESS:
 		return on_pattern(rd, DEF_UNLESS, rest);
+	case K_CONTEXT:
+		return on_pattern(rd, DEF_CONTEXT, rest);
 	case K_BUILTIN:
 		if ((u->builtin = find_word(builtins, ELEMENTSOF(builtins), rest)) < 0)
 			return bad(rd, "unknown builtin", rest);

@@ -14,6 +14,8 @@
  *     any PATTERN              the same, but may begin and end inside a word (scripts without blanks)
  *     text PATTERN             against the folded text with its punctuation
  *     unless PATTERN           no finding where this (words) overlaps or touches
+ *     context WORDS            a mark of writing about attacks: near enough different ones, a finding
+ *                              in the open (not hidden in an encoding) is logged only, as a mention
  *     builtin NAME             what the normaliser notices: zero-width, fullwidth, ...
  *     direction in|out|both    which texts it is for (in)
  *     split                    looked for in words taken apart as well ("i g n o r e")
@@ -29,7 +31,7 @@
 #define DEF_PATTERN_MAX	 8192
 #define DEF_RULE_FILE_MAX (4u << 20)
 
-enum def_kind { DEF_WORDS, DEF_ANY, DEF_TEXT, DEF_UNLESS };
+enum def_kind { DEF_WORDS, DEF_ANY, DEF_TEXT, DEF_UNLESS, DEF_CONTEXT };
 
 struct def_rule {
 	char *id, *category, *title, *source;

@@ -14,11 +14,18 @@
 #define VIEW_MAX    0x7fffffffu
 #define COMBINE_SPAN 480 /* octets of the words view in which signals belong together */
 #define COMBINE_AT   0.72
+#define MENTION_SPAN 700 /* octets on either side in which marks of writing about attacks count */
+#define MENTION_AT   5	 /* different ones */
 
 struct hit {
 	size_t from, to;
 	uint32_t rule;
 	uint32_t id; /* of the pattern in its database */
+	bool mention;
+};
+struct mark {
+	size_t at;
+	uint32_t id;
 };
 struct unless {
 	size_t from, to;
@@ -47,6 +54,8 @@ struct pass {
 	size_t n_hits, cap_hits;
 	struct unless *unless;
 	size_t n_unless, cap_unless;
+	struct mark *marks; /* of writing about attacks, ascending */
+	size_t n_marks, cap_marks;
 	bool rot13, reverse, nomem;
 };
 
@@ -69,12 +78,18 @@ static int on_match(unsigned id, unsigned long long from, unsigned long long to,
 		*(i->what == DEF_ID_ROT13 ? &p->rot13 : &p->reverse) = true;
 		return 0;
 	}
+	if (i->what == DEF_ID_CONTEXT) {
+		if (def_room(m, &p->marks, p->n_marks, &p->cap_marks, sizeof(*p->marks)) < 0)
+			return p->nomem = true;
+		p->marks[p->n_marks++] = (struct mark){to, id};
+		return 0;
+	}
 	const struct def_rule *u = &p->s->d->rules.rules[i->rule];
 	if (p->s->out ? !u->out : !u->in)
 		return 0;
 	if (def_room(m, &p->hits, p->n_hits, &p->cap_hits, sizeof(*p->hits)) < 0)
 		return p->nomem = true;
-	p->hits[p->n_hits++] = (struct hit){0, to, i->rule, id};
+	p->hits[p->n_hits++] = (struct hit){0, to, i->rule, id, false};
 	return 0;
 }
 
@@ -145,6 +160,41 @@ static void unless_apply(struct pass *p)
 	}
 	if (p->n_unless)
 		p->n_hits = kept;
+}
+
+static bool hidden(const struct def_view *v)
+{
+	for (; v; v = v->parent)
+		if (v->via && v->via[0])
+			return true;
+	return false;
+}
+
+/*
+ * Who writes about attacks quotes them. A hit in the open, with several different marks of such
+ * writing around it, is a mention; what hides is never one.
+ */
+static void mentions_find(struct pass *p, const struct def_view *v)
+{
+	size_t first = 0;
+
+	if (p->n_marks < MENTION_AT || hidden(v))
+		return;
+	for (size_t i = 0; i < p->n_hits; i++) {
+		struct hit *h = &p->hits[i];
+		uint32_t seen[MENTION_AT];
+		size_t n = 0;
+		while (first < p->n_marks && p->marks[first].at + MENTION_SPAN < h->from)
+			first++;
+		for (size_t k = first; k < p->n_marks && p->marks[k].at < h->to + MENTION_SPAN; k++) {
+			size_t q = 0;
+			while (q < n && seen[q] != p->marks[k].id)
+				q++;
+			if (q == n && n < MENTION_AT)
+				seen[n++] = p->marks[k].id;
+		}
+		h->mention = n >= MENTION_AT;
+	}
 }
 
 /* "base64,url": the ways by which a view is hidden, outermost first. */
@@ -341,21 +391,27 @@ static int hits_take(struct scan *s, const struct def_view *v, const struct hit 
 		struct def_rule_state *st = &s->w->state[hits[i].rule];
 		if (u->severity == CREEL_DEFENDER_INFO)
 			h[n + quiet++] = hits[i];
-		else
+		else if (!hits[i].mention)
 			h[loud++] = hits[i];
-		if (st->finding && hits[i].from <= f[st->finding - 1].to) {
+		if (st->finding && hits[i].from <= f[st->finding - 1].to &&
+		    (f[st->finding - 1].severity == CREEL_DEFENDER_INFO) >= hits[i].mention) {
 			f[st->finding - 1].to = hits[i].to;
 			f[st->finding - 1].from = MIN(f[st->finding - 1].from, hits[i].from);
 			continue;
 		}
-		s->r->action = MAX(s->r->action, def_action_of(u->severity));
-		if (u->severity != CREEL_DEFENDER_INFO)
+		enum creel_defender_severity sev = hits[i].mention ? CREEL_DEFENDER_INFO : u->severity;
+		s->r->action = MAX(s->r->action, def_action_of(sev));
+		if (sev != CREEL_DEFENDER_INFO)
 			s->r->rules_score = MAX(s->r->rules_score, u->confidence);
 		if (k == cap) {
 			s->r->dropped++;
 			continue;
 		}
 		f[k] = finding_of(u, via);
+		f[k].severity = sev;
+		f[k].action = def_action_of(sev);
+		if (hits[i].mention)
+			f[k].via = "mention";
 		f[k].from = hits[i].from;
 		f[k++].to = hits[i].to;
 		st->finding = (uint32_t)k;
@@ -408,6 +464,7 @@ static int match(struct scan *s, const struct def_view *v, int db, const char *n
 		r = hit_places(&p, v);
 	if (r == 0) {
 		unless_apply(&p);
+		mentions_find(&p, v);
 		r = hits_take(s, v, p.hits, p.n_hits);
 	}
 	if (ret) {
@@ -416,6 +473,7 @@ static int match(struct scan *s, const struct def_view *v, int db, const char *n
 	}
 	def_free(s->mem, p.hits);
 	def_free(s->mem, p.unless);
+	def_free(s->mem, p.marks);
 	return r;
 }
 
@@ -505,7 +563,7 @@ static int facts_take(struct scan *s, const struct def_view *v, struct def_facts
 		if ((f->hits[i].id == DEF_TAGS && f->tags < 8) ||
 		    (f->hits[i].id == DEF_SELECTORS && f->selectors < 8))
 			continue;
-		hits[n++] = (struct hit){f->hits[i].from, f->hits[i].to, (uint32_t)rule, 0};
+		hits[n++] = (struct hit){f->hits[i].from, f->hits[i].to, (uint32_t)rule, 0, false};
 	}
 	if (r == 0)
 		r = hits_take(s, v, hits, n);
@@ -518,7 +576,7 @@ static int scan_octets(struct scan *s, const struct def_view *v, int depth);
 static int over_budget(struct scan *s, const struct def_view *v, size_t from, size_t to)
 {
 	int rule = s->d->builtin_rule[DEF_BUDGET];
-	struct hit h = {from, to, (uint32_t)rule, 0};
+	struct hit h = {from, to, (uint32_t)rule, 0, false};
 	return rule < 0 || to <= from ? 0 : hits_take(s, v, &h, 1);
 }
 
