@@ -147,7 +147,8 @@ void flownet_cell(struct flownet *n, int i, const char *policy, bool named, uint
 		c.n_reach = k + 1;
 	}
 	c.reach = reach;
-	if ((n->cell[i].added ? creel_nft_cell_change : creel_nft_cell_add)(&n->nft, &c, &err) < 0)
+	if ((n->cell[i].added ? creel_nft_cell_change(&n->nft, &c, NULL, 0, &err)
+			      : creel_nft_cell_add(&n->nft, &c, &err)) < 0)
 		fail_msg("%s", err.msg);
 	n->cell[i].added = true;
 	n->cell[i].named = named;
@@ -229,7 +230,7 @@ void flownet_pin(struct flownet *n, int i, const char *name, const char *addr, u
 	size_t k = creel_policy_openings(&n->cell[i].policy.policy, name, false, o, 8);
 
 	assert_int_equal(inet_pton(AF_INET, addr, &a), 1);
-	if (creel_nft_pin(&n->nft, links[i], &a, 1, o, k, ttl, &err) < 0)
+	if (creel_nft_pin(&n->nft, links[i], name, &a, 1, o, k, ttl, &err) < 0)
 		fail_msg("%s", err.msg);
 	if (n->cell[i].monitor < 0)
 		return;
