@@ -105,6 +105,47 @@ static int users_install(int root, const struct creel_recipe *r, struct creel_er
 	return rc;
 }
 
+/* Add @p user to the line of @p group; that Debian or the recipe has it is required. */
+static int group_join(int root, const char *user, const struct creel_str *group, struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_buf_fini) text, autoclean(creel_buf_fini) out;
+	char begin[64];
+	size_t n = (size_t)snprintf(begin, sizeof(begin), "%s:", group->s);
+	bool found = false;
+
+	creel_buf_init(&text, 1 << 20);
+	creel_buf_init(&out, 1 << 20);
+	int r = tree_read(root, "/etc/group", &text, err);
+	const char *line = creel_buf_str(&text);
+	for (size_t len; r == 0 && *line; line += len + (line[len] == '\n')) {
+		len = strcspn(line, "\n");
+		r = creel_buf_add(&out, line, len, err);
+		if (r == 0 && strncmp(line, begin, n) == 0) {
+			found = true;
+			r = creel_buf_addf(&out, err, "%s%s", line[len - 1] == ':' ? "" : ",", user);
+		}
+		if (r == 0)
+			r = creel_buf_adds(&out, "\n", err);
+	}
+	if (r == 0 && !found)
+		r = creel_err_set(err, CREEL_E_CONFIG, 0, "line %u: no group %s in the image", group->pos.line,
+				  group->s);
+	autofd int fd = r < 0 ? -1 : open_in(root, "/etc/group", O_WRONLY | O_TRUNC, 0);
+	if (r == 0 && fd < 0)
+		r = creel_err_set(err, CREEL_E_OS, errno, "open /etc/group of the image");
+	return r < 0 ? r : write_fd(fd, out.data, out.len, "/etc/group", err);
+}
+
+static int groups_install(int root, const struct creel_recipe *r, struct creel_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < r->users.n; i++)
+		for (size_t k = 0; rc == 0 && k < r->users.v[i].groups.n; k++)
+			rc = group_join(root, r->users.v[i].name.s, &r->users.v[i].groups.v[k], err);
+	return rc;
+}
+
 static uid_t owner_id(const struct creel_recipe *r, const char *name)
 {
 	for (size_t i = 0; name && i < r->users.n; i++)
@@ -349,6 +390,8 @@ int creel_install(int root, int in, const char *name, const struct creel_recipe 
 {
 	int r = users_install(root, recipe, err);
 
+	if (r == 0)
+		r = groups_install(root, recipe, err);
 	if (r == 0)
 		r = npm_links(root, recipe, err);
 	if (r == 0 && strcmp(name, "openclaw") == 0)

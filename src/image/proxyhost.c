@@ -19,6 +19,10 @@ static int addrs_parse(const char *text, struct creel_proxy_host *h)
 		int len = sizeof(h->addrs[0].addr);
 		if (evutil_parse_sockaddr_port(one, (struct sockaddr *)&h->addrs[h->n_addrs].addr, &len) < 0)
 			return -1;
+		const struct sockaddr_storage *a = &h->addrs[h->n_addrs].addr;
+		if ((a->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)a)->sin6_port
+					      : ((const struct sockaddr_in *)a)->sin_port) == 0)
+			return -1;
 		h->addrs[h->n_addrs++].len = (socklen_t)len;
 		text += n + (text[n] == ',');
 	}
@@ -46,6 +50,9 @@ int creel_proxy_host_parse(const char *text, struct creel_proxy_host *ret, struc
 	unsigned long port = colon ? strtoul(colon + 1, NULL, 10) : 0;
 	if (!colon || colon == left || (size_t)(colon - left) >= sizeof(h.name) || port == 0 || port > 65535)
 		return creel_err_set(err, CREEL_E_SYNTAX, 0, "registry '%.80s'", text);
+	if (strspn(left, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") !=
+	    (size_t)(colon - left))
+		return creel_err_set(err, CREEL_E_SYNTAX, 0, "registry '%.80s': name", text);
 	for (char *p = left; p < colon; p++)
 		h.name[p - left] = (char)tolower((unsigned char)*p);
 	h.port = (uint16_t)port;

@@ -237,7 +237,7 @@ static void tunnel_of_others(void **state)
 
 static void texts(void **state)
 {
-	static const char *const bad[] = {"", "a", "a:1", "a:0=", "a:70000=", ":1=", "a:1/x=", "a:1=1.2.3.4.5:1",
+	static const char *const bad[] = {"", "a", "a:1", "a:0=", "a:70000=", ":1=", "a:1/x=", "a:1=1.2.3.4.5:1", "a:1=::", "a b:1=1.1.1.1:1",
 					  "a:1=1.1.1.1:1,"
 					  "1.1.1.1:1,1.1.1.1:1,1.1.1.1:1,1.1.1.1:1,1.1.1.1:1,1.1.1.1:1,"
 					  "1.1.1.1:1,1.1.1.1:1"};
