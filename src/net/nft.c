@@ -12,6 +12,7 @@
 #define KEY_ADDR_PROTO_PORT (7U << 12 | 12U << 6 | 13U)
 #define KEY_IFNAME	    41U
 #define KEY_UID		    24U
+#define KEY_PORT	    13U
 enum { FLOWS_MAX = 4096, PINS_MAX = 200000 };
 
 /* @p chain  of NFT_GOTO, else NULL */
@@ -70,7 +71,7 @@ int creel_nft_table(struct creel_nft *nft, const char *uplink, struct creel_err 
 		const char *name;
 		uint32_t type, len;
 	} maps[] = {{"cells", KEY_IFNAME, 16}, {"cells-in", KEY_IFNAME, 16}, {"cells-pre", KEY_IFNAME, 16},
-		    {"cells-names", KEY_IFNAME, 16}, {"users", KEY_UID, 4}};
+		    {"cells-names", KEY_IFNAME, 16}, {"users", KEY_UID, 4}, {"ticks", KEY_PORT, 2}};
 	struct nftb b;
 
 	nftb_begin(&b, nft, TABLE);
@@ -99,13 +100,21 @@ int creel_nft_table(struct creel_nft *nft, const char *uplink, struct creel_err 
 	loopback(&b, "input", NFT_META_IIFNAME);
 	dispatch(&b, "input", NFT_META_IIFNAME, "cells-in");
 	nftb_drop(&b, "input");
+	/* creel-flowlog's ticks: to a port of loopback that is a cell's group. They make no flow */
+	nftb_chain(&b, "ticks", NF_INET_LOCAL_OUT, "filter", -300, NF_ACCEPT);
+	struct nftb_rule r = nftb_rule(&b, "ticks");
+	nftb_interface(&r, NFT_META_OIFNAME, "lo");
+	nftb_port(&r, IPPROTO_UDP, 0);
+	nftb_payload(&r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, REG_A);
+	nftb_lookup(&r, "ticks", true);
+	nftb_rule_end(&r);
 	nftb_established(&b, "output");
 	loopback(&b, "output", NFT_META_OIFNAME);
 	dispatch(&b, "output", NFT_META_SKUID, "users");
 	nftb_drop(&b, "output");
 	if (uplink) {
 		nftb_chain(&b, "uplink", NF_INET_POST_ROUTING, "nat", 100, NF_ACCEPT);
-		struct nftb_rule r = nftb_rule(&b, "uplink");
+		r = nftb_rule(&b, "uplink");
 		nftb_is_ipv4(&r, NFT_CMP_EQ);
 		nftb_interface(&r, NFT_META_OIFNAME, uplink);
 		(void)nftb_expr(&r, "masq");
@@ -130,10 +139,10 @@ int creel_nft_remove(struct creel_nft *nft, struct creel_err *err)
 /*
  * The names of what a cell has: chains LINK, LINK.in, LINK.pre, LINK.dns, the set LINK; LINK.names, the
  * set of the pins whose name is checked and the chain that redirects to them; LINK.flow, for what
- * creel-flow sends; LINK.ok, LINK.reach and LINK.no, which tell NFLOG.
+ * creel-flow sends; LINK.ok, LINK.reach, LINK.no and LINK.tick, which tell NFLOG.
  */
 struct names {
-	char in[32], pre[32], dns[32], names[32], flow[32], ok[32], reach[32], no[32];
+	char in[32], pre[32], dns[32], names[32], flow[32], ok[32], reach[32], no[32], tick[32];
 };
 
 static struct names names_of(const char *link)
@@ -148,6 +157,7 @@ static struct names names_of(const char *link)
 	(void)snprintf(n.ok, sizeof(n.ok), "%.15s.ok", link);
 	(void)snprintf(n.reach, sizeof(n.reach), "%.15s.reach", link);
 	(void)snprintf(n.no, sizeof(n.no), "%.15s.no", link);
+	(void)snprintf(n.tick, sizeof(n.tick), "%.15s.tick", link);
 	return n;
 }
 
@@ -262,7 +272,8 @@ static void log_rules(struct nftb *b, const struct creel_nft_cell *c, const stru
 	const struct {
 		const char *chain, *prefix;
 		bool yes;
-	} rows[] = {{n->ok, CREEL_NFT_LOG_ALLOW, true}, {n->reach, CREEL_NFT_LOG_REACH, true}, {n->no, CREEL_NFT_LOG_DENY, false}};
+	} rows[] = {{n->ok, CREEL_NFT_LOG_ALLOW, true}, {n->reach, CREEL_NFT_LOG_REACH, true}, {n->no, CREEL_NFT_LOG_DENY, false},
+		    {n->tick, CREEL_NFT_LOG_TICK, false}};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
 		struct nftb_rule r = nftb_rule(b, rows[i].chain);
@@ -288,6 +299,11 @@ static void pre_rules(struct nftb *b, const struct creel_nft_cell *c, const char
 	r = nftb_rule(b, name);
 	nftb_payload(&r, NFT_PAYLOAD_LL_HEADER, 6, 6, REG_A);
 	nftb_cmp(&r, NFT_CMP_NEQ, c->mac, 6);
+	let(&r, c, false);
+	/* nobody here forwards or takes multicast: it would end without being told */
+	static const struct creel_net multicast = {.addr = {224}, .family = 4, .bits = 4};
+	r = nftb_rule(b, name);
+	nftb_network(&r, &multicast);
 	let(&r, c, false);
 }
 
@@ -433,8 +449,12 @@ int creel_nft_cell_add(struct creel_nft *nft, const struct creel_nft_cell *c, st
 	nftb_chain(&b, n.ok, -1, NULL, 0, 0);
 	nftb_chain(&b, n.reach, -1, NULL, 0, 0);
 	nftb_chain(&b, n.no, -1, NULL, 0, 0);
-	if (c->log_group)
+	nftb_chain(&b, n.tick, -1, NULL, 0, 0);
+	if (c->log_group) {
+		uint16_t port = htons(c->log_group);
 		log_rules(&b, c, &n);
+		nftb_map_put(&b, "ticks", &port, 2, n.tick);
+	}
 	nftb_chain(&b, c->link, -1, NULL, 0, 0);
 	cell_rules(&b, c);
 	nftb_chain(&b, n.names, -1, NULL, 0, 0);
@@ -464,7 +484,7 @@ int creel_nft_cell_add(struct creel_nft *nft, const struct creel_nft_cell *c, st
 int creel_nft_cell_remove(struct creel_nft *nft, const struct creel_nft_cell *c, struct creel_err *err)
 {
 	struct names n = names_of(c->link);
-	const char *const chains[] = {c->link, n.pre, n.in, n.dns, n.names, n.flow, n.ok, n.reach, n.no};
+	const char *const chains[] = {c->link, n.pre, n.in, n.dns, n.names, n.flow, n.ok, n.reach, n.no, n.tick};
 	uint32_t uid = c->dns_uid;
 	char key[16];
 	struct nftb b;
@@ -480,6 +500,10 @@ int creel_nft_cell_remove(struct creel_nft *nft, const struct creel_nft_cell *c,
 	uid = c->flow_uid;
 	if (uid)
 		nftb_map_put(&b, "users", &uid, 4, NULL);
+	if (c->log_group) {
+		uint16_t port = htons(c->log_group);
+		nftb_map_put(&b, "ticks", &port, 2, NULL);
+	}
 	/* a chain goes when no rule leads to it */
 	for (size_t i = 0; i < ELEMENTSOF(chains); i++)
 		nftb_chain_flush(&b, chains[i]);

@@ -68,6 +68,7 @@ struct creel_nft_cell {
 #define CREEL_NFT_LOG_ALLOW "allow"
 #define CREEL_NFT_LOG_REACH "reach"
 #define CREEL_NFT_LOG_DENY  "deny"
+#define CREEL_NFT_LOG_TICK  "tick" /* creel-flowlog's own: a UDP packet to port log_group of loopback */
 
 /** Add a cell that is not there yet: its set, its chain, the ways to it. Its tap may come later. */
 int creel_nft_cell_add(struct creel_nft *nft, const struct creel_nft_cell *cell,

@@ -25,13 +25,15 @@ enum creel_flowmsg_type {
 	CREEL_FLOWMSG_UNPIN,   /* name: no more; its flows are cut */
 	CREEL_FLOWMSG_POLICY,  /* creel-flow; with a sealed memfd: the cell's policy from now on */
 	CREEL_FLOWMSG_EVENTS,  /* with a socket: the engine's new end */
-	CREEL_FLOWMSG_CELL,    /* creel-flowlog; cell, src: its address; with its NFLOG socket */
+	CREEL_FLOWMSG_CELL,    /* creel-flowlog; cell, src: its address, dst: its gateway's, dport: its
+				  NFLOG group; with that group's socket */
 	CREEL_FLOWMSG_GONE,    /* creel-flowlog; cell: it is no more */
 	/* to the engine */
 	CREEL_FLOWMSG_ALLOW = 16, /* cell, proto, src, dst, ports, name, way, line, reach */
 	CREEL_FLOWMSG_DENY,	  /* the same and reason; count: packets, when more than one */
 	CREEL_FLOWMSG_END,	  /* the same, octets and packets each way, ms: how long it lived */
-	CREEL_FLOWMSG_LOST,	  /* cell, count: so many of these were not told; cell "": of none known */
+	CREEL_FLOWMSG_LOST,	  /* cell, count: so many were not told; way: CREEL_FLOWMSG_END when they
+				     were ends, else 0: flows that were let out and packets refused */
 };
 
 /** Why a flow was refused, or what ended one. */
