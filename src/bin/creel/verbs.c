@@ -72,7 +72,8 @@ const struct creel_verb creel_verbs[] = {
 		.name = "logs",
 		.args = "[-f] [--since T] CELL [SERVICE]",
 		.summary = "show what a cell's services print",
-		.help = "  -f, --follow  go on as more comes\n  --since T     from 90s, 10m, 2h, 1d ago\n\n"
+		.help = "each line with its time; without SERVICE all of them, in the order of their times\n\n"
+			"  -f, --follow  go on as more comes\n  --since T     from 90s, 10m, 2h, 1d ago\n\n"
 			"examples:\n  creel logs openclaw\n  creel logs -f --since 10m openclaw gateway\n",
 		.own_f = true,
 		.run = cmd_logs,
