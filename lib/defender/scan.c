@@ -15,7 +15,7 @@
 #define COMBINE_SPAN 480 /* octets of the words view in which signals belong together */
 #define COMBINE_AT   0.72
 #define MENTION_SPAN 700 /* octets on either side in which marks of writing about attacks count */
-#define MENTION_AT   5	 /* different ones */
+#define MENTION_AT   4	 /* different ones */
 
 struct hit {
 	size_t from, to;
