@@ -14,6 +14,17 @@ struct def_ngram {
 	float warn_at;	       /* the probability from which on it warns */
 };
 
+/** A model file: this head (little-endian floats), then the weights. */
+#define DEF_NGRAM_MAGIC "creelng1"
+#define NGRAM_PRIOR	40 /* features that every window has more than it has: short texts are less sure */
+struct def_ngram_head {
+	char magic[8];
+	float scale, bias, warn_at;
+	uint32_t reserved;
+};
+/** @p file stays the caller's and is used in place. @return false when it is no model of this shape */
+bool def_ngram_load(struct def_ngram *ret, const uint8_t *file, size_t len);
+
 /** The model that is built in. @return false when this build has none */
 bool def_ngram_builtin(struct def_ngram *ret);
 /**
