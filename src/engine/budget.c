@@ -37,9 +37,8 @@ static void on_tell(evutil_socket_t fd, short what, void *ctx)
 	budget_tell(ctx);
 }
 
-void budget_note(struct eng_cell *c, const struct creel_event *e)
+bool budget_spend(struct eng_cell *c)
 {
-	static const struct timeval later = {.tv_sec = TELL_S};
 	uint64_t now = now_ms(), back = (now - c->spent_ms) * RATE / 1000;
 
 	if (back > 0) {
@@ -47,9 +46,18 @@ void budget_note(struct eng_cell *c, const struct creel_event *e)
 		c->spent_ms = now;
 	}
 	/* the last of a disk is not for what a guest says */
-	if (c->spent < BURST && strcmp(journal_state(), "ok") == 0) {
-		budget_tell(c);
-		c->spent++;
+	if (c->spent >= BURST || strcmp(journal_state(), "ok") != 0)
+		return false;
+	budget_tell(c);
+	c->spent++;
+	return true;
+}
+
+void budget_note(struct eng_cell *c, const struct creel_event *e)
+{
+	static const struct timeval later = {.tv_sec = TELL_S};
+
+	if (budget_spend(c)) {
 		journal_note(e);
 		return;
 	}

@@ -133,9 +133,12 @@ static void ready_said(struct eng_cell *c, const struct creel_cellmsg *m)
 	cells_changed(c);
 }
 
-static void on_message(struct eng_cell *c, const struct creel_cellmsg *m)
+static void on_message(struct eng_cell *c, const struct creel_cellmsg *m, const uint8_t *more, size_t len)
 {
 	switch (m->type) {
+	case CREEL_CELL_CALL:
+		calls_take(c, m, more, len);
+		return;
 	case CREEL_CELL_HELLO:
 		return;
 	case CREEL_CELL_READY:
@@ -182,18 +185,19 @@ static bool channel_take(struct eng_cell *c)
 {
 	struct creel_err err = {0};
 	struct creel_cellmsg m;
-	uint8_t buf[CREEL_CELLMSG + 1];
+	static uint8_t buf[CREEL_CELLMSG_MAX + 1];
 	size_t n_fds = 0;
 	ssize_t n = creel_fdpass_recv(c->fd, buf, sizeof(buf), NULL, 0, &n_fds, &err);
 
 	if (n == CREEL_E_BUSY)
 		return false;
 	if (n < 0 || creel_cellmsg_decode(buf, (size_t)n, &m, &err) < 0) {
+		calls_end_cell(c);
 		channel_close(c); /* the monitor follows with EXITED when the process is gone */
 		streams_end_cell(c, "the cell's control process went away");
 		return false;
 	}
-	on_message(c, &m);
+	on_message(c, &m, buf + CREEL_CELLMSG, (size_t)n - CREEL_CELLMSG);
 	return true;
 }
 
@@ -309,6 +313,7 @@ static void on_plan(const struct creel_monmsg *m, int fd)
 
 static void on_started(struct eng_cell *c, const struct creel_monmsg *m, int fd)
 {
+	calls_end_cell(c);
 	channel_close(c);
 	c->fd = dup(fd);
 	if (c->fd >= 0)
@@ -342,6 +347,7 @@ static void on_exited(struct eng_cell *c, const struct creel_monmsg *m)
 	/* what it said last may still be on its way; a socket holds no more than this */
 	for (int i = 0; i < 4096 && c->fd >= 0 && channel_take(c); i++)
 		;
+	calls_end_cell(c);
 	channel_close(c);
 	dns_close(c);
 	ports_close(c);

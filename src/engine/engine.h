@@ -113,6 +113,8 @@ void journal_unsigned(void);
 /* budget.c: what a guest's words may take of the record */
 /** Write the event, or count it when the guest is over its budget. */
 void budget_note(struct eng_cell *c, const struct creel_event *e);
+/** Is there room for one more event of this cell, written by the caller? */
+bool budget_spend(struct eng_cell *c);
 /** Write what is counted so far, if anything. */
 void budget_tell(struct eng_cell *c);
 
@@ -140,6 +142,10 @@ int streams_open(struct eng_cell *c, uint8_t kind, const void *spec, size_t len,
 		 bool recorded, uint32_t *ret_id, struct creel_err *err);
 void streams_end(struct eng_cell *c, uint32_t id, bool cut, const char *why);
 void streams_end_cell(struct eng_cell *c, const char *why);
+
+/* calls.c: what programs in it ask */
+void calls_take(struct eng_cell *c, const struct creel_cellmsg *m, const uint8_t *payload, size_t len);
+void calls_end_cell(struct eng_cell *c);
 
 /* dns.c: what its resolver tells */
 void dns_open(struct eng_cell *c, int fd);

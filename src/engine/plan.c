@@ -33,9 +33,9 @@ int creel_plan_encode(const struct creel_plan *p, struct creel_buf *out, struct 
 				p->net.address, "gateway", p->net.gateway, "subnet", p->net.subnet, "ipv6",
 				(int)p->net.ipv6, "recursive", (int)p->net.recursive, "upstreams", upstreams,
 				"policy", p->net.policy);
-	json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:i,s:i,s:i,s:i,s:o,s:o,s:o,s:o}", "cell", p->cell,
+	json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:i,s:i,s:i,s:i,s:o,s:o,s:o,s:o}", "cell", p->cell,
 			      "recipe", p->recipe, "image", p->image, "image_dir", p->image_dir, "boot",
-			      p->boot, "kvm", (int)p->kvm, "cpus", (int)p->cpus, "memory_mib", (int)p->memory_mib,
+			      p->boot, "gate", (int)p->gate, "kvm", (int)p->kvm, "cpus", (int)p->cpus, "memory_mib", (int)p->memory_mib,
 			      "stop_grace_ms", (int)p->stop_grace_ms, "ready_limit_ms",
 			      (int)p->ready_limit_ms, "volumes", volumes, "publish", ports, "secrets",
 			      secrets, "net", net);
@@ -207,10 +207,10 @@ static int plan_read(json_t *j, struct creel_plan *p, struct creel_err *err)
 {
 	const char *cell = NULL, *recipe = NULL, *image = NULL, *dir = NULL, *boot = NULL;
 	json_t *volumes = NULL, *ports = NULL, *secrets = NULL, *net = NULL;
-	int kvm = 0, cpus = 0, memory = 0, grace = 0, limit = 0;
+	int gate = 0, kvm = 0, cpus = 0, memory = 0, grace = 0, limit = 0;
 
-	if (json_unpack(j, "{s:s,s:s,s:s,s:s,s:s,s:b,s:i,s:i,s:i,s:i,s:o,s:o,s:o,s:o!}", "cell", &cell, "recipe",
-			&recipe, "image", &image, "image_dir", &dir, "boot", &boot, "kvm", &kvm, "cpus", &cpus,
+	if (json_unpack(j, "{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:i,s:i,s:i,s:i,s:o,s:o,s:o,s:o!}", "cell", &cell, "recipe",
+			&recipe, "image", &image, "image_dir", &dir, "boot", &boot, "gate", &gate, "kvm", &kvm, "cpus", &cpus,
 			"memory_mib", &memory, "stop_grace_ms", &grace, "ready_limit_ms", &limit,
 			"volumes", &volumes, "publish", &ports, "secrets", &secrets, "net", &net) < 0)
 		return creel_err_set(err, CREEL_E_SYNTAX, 0, "plan: keys missing, unknown or of a wrong type");
@@ -223,6 +223,7 @@ static int plan_read(json_t *j, struct creel_plan *p, struct creel_err *err)
 	if (cpus < 1 || cpus > 64 || memory < 64 || memory > 1 << 20 || grace < 1 || grace > 3600000 ||
 	    limit < 1 || limit > 24 * 3600000)
 		return invalid(err, "cpus, memory or a time out of range");
+	p->gate = gate;
 	p->kvm = kvm;
 	p->cpus = (unsigned)cpus;
 	p->memory_mib = (unsigned)memory;

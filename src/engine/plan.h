@@ -30,6 +30,7 @@ struct creel_plan {
 	char image[65];	     /* id */
 	char image_dir[512]; /* root.erofs, vmlinuz, initramfs.cpio */
 	char boot[65];	     /* BLAKE2b-256 of the boot configuration that comes beside the plan */
+	bool gate; /* others ask its tool: it may ask a human */
 	bool kvm; /* else emulated */
 	unsigned cpus, memory_mib;
 	unsigned stop_grace_ms;	 /* SHUTDOWN to KILL */

@@ -137,6 +137,12 @@ static int hash_make(const struct creel_image_spec *spec, const struct creel_ima
 	for (const char *const *m = build_modules; *m; m++)
 		hash_word(&h, *m);
 	crypto_generichash_update(&h, init.data, init.len);
+	for (const char *const *g = env->guest; r == 0 && *g; g++) {
+		struct creel_buf autoclean(creel_buf_fini) program;
+		creel_buf_init(&program, 16 << 20);
+		r = creel_tree_read(*g, &program, err);
+		crypto_generichash_update(&h, program.data, program.len);
+	}
 	hash_word(&h, rest);
 	crypto_generichash_final(&h, sum, sizeof(sum));
 	sodium_bin2hex(ret, 65, sum, sizeof(sum));
@@ -169,9 +175,26 @@ static int ca_give(struct build *b, struct creel_err *err)
 	return r;
 }
 
+/* Our programs for the guest; the step that installs them sees the build's folder and nothing else. */
+static int guest_give(struct build *b, struct creel_err *err)
+{
+	int r = 0;
+
+	for (const char *const *g = b->env->guest; r == 0 && *g; g++) {
+		struct creel_buf autoclean(creel_buf_fini) program;
+		char name[NAME_MAX];
+		creel_buf_init(&program, 16 << 20);
+		(void)snprintf(name, sizeof(name), "guest/%s", strrchr(*g, '/') + 1);
+		r = creel_tree_read(*g, &program, err);
+		if (r == 0)
+			r = build_give(b, name, program.data, program.len, err);
+	}
+	return r;
+}
+
 int build_prepare(struct build *b, struct creel_err *err)
 {
-	static const char *const dirs[] = {"", "/in", "/in/files", "/in/npm", "/out", "/work"};
+	static const char *const dirs[] = {"", "/in", "/in/files", "/in/guest", "/in/npm", "/out", "/work"};
 	char path[PATH_MAX];
 	int r = store_clear(b, err);
 
@@ -190,7 +213,9 @@ int build_prepare(struct build *b, struct creel_err *err)
 		r = creel_err_set(err, CREEL_E_OS, errno, "make the counter");
 	else if (r == 0)
 		b->counter = counter;
-	return r < 0 ? r : ca_give(b, err);
+	if (r == 0)
+		r = ca_give(b, err);
+	return r < 0 ? r : guest_give(b, err);
 }
 
 static int parts_make(struct build *b, const char *sources, struct creel_err *err)

@@ -36,6 +36,7 @@ struct creel_image_env {
 	const char *cache;     /* absolute; made when missing */
 	const char *init_path; /* creel-init */
 	const char *step_path; /* creel-step */
+	const char *guest[8];  /* our programs that every image has in /usr/lib/creel; ended by NULL */
 	/** When a step begins, and a few times a second while it runs; may be NULL. */
 	void (*progress)(void *ctx, const struct creel_image_progress *p);
 	/** Asked a few times a second: stop? May be NULL. */

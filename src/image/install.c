@@ -385,6 +385,28 @@ static int openclaw_patch(int root, struct creel_err *err)
 					   "openclaw: the worker's start limit stands nowhere in this version");
 }
 
+/* Our own programs, that the builder gave. */
+static int guest_install(int root, int in, struct creel_err *err)
+{
+	int fd = openat(in, "guest", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	char path[300];
+	int r = 0;
+
+	for (struct dirent *e; r == 0 && d && (e = readdir(d));) {
+		struct creel_buf autoclean(creel_buf_fini) data;
+		if (e->d_name[0] == '.')
+			continue;
+		creel_buf_init(&data, 16 << 20);
+		r = source_read(dirfd(d), e->d_name, &data, err);
+		(void)snprintf(path, sizeof(path), "/usr/lib/creel/%s", e->d_name);
+		if (r == 0)
+			r = place(root, path, 0, 0755, &data, err);
+	}
+	const struct creel_file_cfg why = {.name.s = "/usr/local/bin/creel-why", .link.s = "/usr/lib/creel/creel-why"};
+	return r < 0 || !d ? r : link_install(root, &why, err);
+}
+
 int creel_install(int root, int in, const char *name, const struct creel_recipe *recipe,
 		  struct creel_err *err)
 {
@@ -396,6 +418,8 @@ int creel_install(int root, int in, const char *name, const struct creel_recipe 
 		r = npm_links(root, recipe, err);
 	if (r == 0 && strcmp(name, "openclaw") == 0)
 		r = openclaw_patch(root, err);
+	if (r == 0)
+		r = guest_install(root, in, err);
 	if (r == 0)
 		r = urls_install(root, in, recipe, err);
 	return r < 0 ? r : files_install(root, in, recipe, err);

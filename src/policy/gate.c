@@ -288,6 +288,27 @@ void creel_gate_decide(const struct creel_gate *g, const struct creel_argv *argv
 	*ret = a;
 }
 
+size_t creel_gate_parts(const struct creel_gate *g, const struct creel_argv *argv, struct creel_gate_part *ret,
+			size_t max)
+{
+	struct creel_gate_answer ignored = {0};
+	autofree struct given *flags = calloc(argv->n, sizeof(*flags));
+	autofree const char **args = calloc(argv->n, sizeof(*args));
+	struct call c = {.flags = flags, .args = args};
+	size_t n = 0;
+
+	if (!flags || !args || !understand(g, argv, &c, &ignored))
+		return 0;
+	for (size_t i = 0; i < c.n_args; i++, n++)
+		if (n < max)
+			ret[n] = (struct creel_gate_part){"argument", c.args[i], true};
+	for (size_t i = 0; i < c.n_flags; i++, n++)
+		if (n < max)
+			ret[n] = (struct creel_gate_part){c.flags[i].flag->names, c.flags[i].value ? c.flags[i].value : "",
+							  c.flags[i].flag->kind != CREEL_FLAG_TEXT};
+	return n;
+}
+
 bool creel_gate_rule_ok(const char *text)
 {
 	bool conditions = false;

@@ -47,6 +47,21 @@ int creel_gate_init(struct creel_gate *g, struct creel_verbs *table,
 		    const struct creel_gate_spec *spec, struct creel_rule_text *ret_bad,
 		    struct creel_err *err);
 
+/** How a call reads, for a person and for `--same-verb`. Strings are the call's own. */
+struct creel_gate_part {
+	const char *label; /* a flag's name, or "argument" */
+	const char *value; /* "" for a flag without one */
+	bool fixed;	   /* says whom or what it concerns: kept by a grant for the verb */
+};
+
+/**
+ * The parts of a call that creel_gate_decide() understood, in their order.
+ *
+ * @return how many there are; @p ret has the first @p max
+ */
+size_t creel_gate_parts(const struct creel_gate *g, const struct creel_argv *argv, struct creel_gate_part *ret,
+			size_t max);
+
 struct creel_gate_answer {
 	enum creel_decision decision;
 	const char *verb; /* its path in the table, NULL: not understood */

@@ -61,6 +61,14 @@ static int line_read(struct reading *r, char *line, uint32_t number, struct cree
 		return once(&r->conf->home, value, true, line, err);
 	if (strcmp(line, "log") == 0)
 		return once(&r->conf->log, value, true, line, err);
+	if (strcmp(line, "host") == 0)
+		return once(&r->conf->host, value, true, line, err);
+	if (strcmp(line, "wait") == 0) {
+		r->conf->wait_s = (unsigned)strtoul(value, NULL, 10);
+		if (value[strspn(value, "0123456789")] || r->conf->wait_s < 10 || r->conf->wait_s > 86400)
+			return creel_err_set(err, CREEL_E_INVALID, 0, "`wait` is 10 to 86400 seconds");
+		return 0;
+	}
 	if (strcmp(line, "env") != 0)
 		return creel_err_set(err, CREEL_E_SYNTAX, 0, "unknown word `%.40s`", line);
 	if (!env_ok(value))
@@ -88,7 +96,7 @@ static int rules_apply(struct reading *r, struct creel_err *err)
 int creel_gateconf_parse(const char *text, size_t len, struct creel_gateconf *ret_conf,
 			 struct creel_err *err)
 {
-	struct creel_gateconf autoclean(creel_gateconf_fini) conf = {0};
+	struct creel_gateconf autoclean(creel_gateconf_fini) conf = {.wait_s = 600};
 	struct reading r = {.conf = &conf};
 	size_t lines = 2;
 	uint32_t number = 0;

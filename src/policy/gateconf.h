@@ -9,6 +9,8 @@
  *   exec /usr/local/bin/gog     what is run
  *   home /persist/gog           its working directory and HOME
  *   log /var/log/creel-gate     one line a call is appended
+ *   host /run/creel/host.sock   where the host is asked and told; without it an ask is refused
+ *   wait 600                    seconds that a human has
  *   env NAME=VALUE              its environment, besides PATH, HOME and LANG; any number
  *   allow|ask|deny RULE         any number
  */
@@ -16,7 +18,8 @@
 
 struct creel_gateconf {
 	char *text; /* owns the strings below */
-	const char *program, *exec, *home, *log;
+	const char *program, *exec, *home, *log, *host;
+	unsigned wait_s;
 	const char **env; /* ended by NULL */
 	size_t n_env;
 	struct creel_gate gate;

@@ -59,7 +59,7 @@ static bool word_ok(const char *w)
 		       '\0';
 }
 
-static const char *const kinds[] = {"bool", "value", "who", "many", "file", "at"};
+static const char *const kinds[] = {"bool", "value", "text", "who", "many", "file", "at"};
 
 static bool kind_find(const char *w, enum creel_flag_kind *ret)
 {

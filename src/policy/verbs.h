@@ -12,6 +12,7 @@
 enum creel_flag_kind {
 	CREEL_FLAG_BOOL,
 	CREEL_FLAG_VALUE,
+	CREEL_FLAG_TEXT, /* a value that is content: it may change under a grant for the whole verb */
 	CREEL_FLAG_WHO,	 /* a value that says who is concerned */
 	CREEL_FLAG_MANY, /* a bool that adds people who are not named */
 	CREEL_FLAG_FILE, /* a value that names a file */

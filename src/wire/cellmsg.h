@@ -1,15 +1,22 @@
 #pragma once
 #include "base/err.h"
+#include "wire/call.h"
 #include <stddef.h>
 #include <stdint.h>
 
 /*
  * The engine and a cell's creel-cell, over a SOCK_SEQPACKET socket: messages of one size, of which
  * OPEN alone is followed by a stream's spec and comes with one descriptor (the client's side, whose
- * octets creel-cell passes to the stream and back; the engine never sees them). creel-cell has parsed
- * what the guest said; its strings are foreign text all the same.
+ * octets creel-cell passes to the stream and back; the engine never sees them). CALL and ANSWER are
+ * followed by a payload of wire/call.h. creel-cell has parsed what the guest said; its strings are
+ * foreign text all the same.
  */
-enum { CREEL_CELL_VERSION = 1, CREEL_CELLMSG = 216, CREEL_CELLMSG_MAX = CREEL_CELLMSG + 32768 };
+enum {
+	CREEL_CELL_VERSION = 1,
+	CREEL_CELLMSG = 216,
+	CREEL_CELLMSG_SPEC = 32768,
+	CREEL_CELLMSG_MAX = CREEL_CELLMSG + CREEL_CALL_MAX,
+};
 
 enum creel_cell_type {
 	/* engine to cell */
@@ -17,6 +24,8 @@ enum creel_cell_type {
 	CREEL_CELL_SHUTDOWN, /* ask the guest to stop cleanly */
 	CREEL_CELL_KILL,     /* end the machine now */
 	CREEL_CELL_PING,     /* ask for MEMORY */
+	CREEL_CELL_ANSWER,   /* id of a CALL, state: enum creel_call_type; payload */
+	CREEL_CELL_REQUEST_END, /* one more than the last */
 	/* cell to engine */
 	CREEL_CELL_HELLO = 32, /* a: version; then the state so far is told again */
 	CREEL_CELL_READY,      /* a: memory used in the guest, kB */
@@ -27,6 +36,8 @@ enum creel_cell_type {
 	CREEL_CELL_BYE,	       /* the guest has unmounted its volumes */
 	CREEL_CELL_BROKEN,     /* the guest broke the channel's protocol; name: how */
 	CREEL_CELL_GONE,       /* the machine has ended */
+	CREEL_CELL_CALL,       /* id, a: uid in the guest, state: enum creel_call_type (a question, or CANCEL); payload */
+	CREEL_CELL_END,	       /* one more than the last */
 };
 
 struct creel_cellmsg {
@@ -36,7 +47,7 @@ struct creel_cellmsg {
 };
 
 void creel_cellmsg_encode(const struct creel_cellmsg *m, uint8_t buf[CREEL_CELLMSG]);
-/** @param len  octets in @p buf; what follows the first CREEL_CELLMSG is OPEN's spec
+/** @param len  octets in @p buf; what follows the first CREEL_CELLMSG is the spec or the payload
  *  @return 0, CREEL_E_PROTO */
 int creel_cellmsg_decode(const uint8_t *buf, size_t len, struct creel_cellmsg *ret,
 			 struct creel_err *err);

@@ -36,6 +36,7 @@ enum creel_mux_kind {
 	CREEL_MUX_EXEC = 1, /* spec: struct creel_execspec; payload: wire/execio.h */
 	CREEL_MUX_TCP,	    /* spec: port u16 LE on the guest's loopback */
 	CREEL_MUX_LOGS,	    /* spec: flags u8 (1: follow), since u64 LE (ns, 0: all), service name */
+	CREEL_MUX_CALLS,    /* no spec; opened once: wire/call.h, from the guest's programs and back */
 	CREEL_MUX_KINDS,
 };
 

@@ -35,6 +35,8 @@ void chan_hold(bool hold);
 /* engine.c */
 int engine_listen(struct creel_err *err);
 void engine_tell(uint8_t type, uint8_t state, uint32_t id, uint32_t a, const char *name);
+/** Send one message, whole, behind what stands in the queue. @return false: not now; calls_pump() follows */
+bool engine_pass(const uint8_t *msg, size_t len);
 /** Before the end: wait a moment until the engine has taken what stands in the queue. */
 void engine_finish(void);
 
@@ -52,6 +54,19 @@ void console_tell(void);
 /* hostlog.c: what the machine and the share's server print on the host */
 int hostlog_start(struct creel_err *err);
 void hostlog_finish(void);
+
+/* calls.c: what the guest's programs ask */
+void calls_start(void);
+bool calls_is(uint16_t stream);
+void calls_data(const uint8_t *data, size_t len);
+/** The stream takes more. */
+void calls_writable(void);
+/** The engine takes more. */
+void calls_pump(void);
+void calls_answer(uint32_t id, uint8_t type, const uint8_t *text, size_t len);
+void calls_engine_lost(void);
+/** The stream, or the channel, is gone. */
+void calls_end(void);
 
 /* power.c */
 int power_start(struct creel_err *err);

@@ -42,6 +42,7 @@ static void engine_lost(void)
 	cell.engine = -1;
 	creel_buf_clear(&queue);
 	hold(false);
+	calls_engine_lost();
 	/* the cell lives on; whoever used it through that engine is told by the end of the stream */
 	relay_end_all("creeld went away");
 }
@@ -62,8 +63,18 @@ static bool flush(void)
 
 static void engine_writable(evutil_socket_t fd, short what, void *ctx)
 {
-	if (flush())
-		event_del(cell.engine_write);
+	if (!flush())
+		return;
+	event_del(cell.engine_write);
+	calls_pump();
+}
+
+bool engine_pass(const uint8_t *msg, size_t len)
+{
+	if (flush() && send(cell.engine, msg, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len)
+		return true;
+	event_add(cell.engine_write, NULL);
+	return false;
 }
 
 void engine_tell(uint8_t type, uint8_t state, uint32_t id, uint32_t a, const char *name)
@@ -135,6 +146,9 @@ static void engine_readable(evutil_socket_t fd, short what, void *ctx)
 		return;
 	case CREEL_CELL_PING:
 		control_send(CREEL_CTL_PING);
+		return;
+	case CREEL_CELL_ANSWER:
+		calls_answer(m.id, m.state, buf + CREEL_CELLMSG, (size_t)n - CREEL_CELLMSG);
 		return;
 	default:
 		engine_lost();

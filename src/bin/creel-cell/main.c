@@ -25,6 +25,7 @@ void chan_break(const char *why)
 	cell.broken = true;
 	(void)snprintf(cell.broken_why, sizeof(cell.broken_why), "%s", why);
 	relay_end_all("the cell broke its control channel");
+	calls_end();
 	creel_mux_free(dead);
 	event_del(cell.chan_read);
 	event_del(cell.chan_write);

@@ -151,7 +151,7 @@ void relay_open(uint32_t id, uint8_t kind, const uint8_t *spec, size_t len, int 
 
 	if (!cell.mux)
 		creel_err_set(&err, CREEL_E_CLOSED, 0, "the cell's channel is not there");
-	else if (kind == 0 || kind >= CREEL_MUX_KINDS || evutil_make_socket_nonblocking(fd) < 0)
+	else if (kind == 0 || kind >= CREEL_MUX_CALLS || evutil_make_socket_nonblocking(fd) < 0)
 		creel_err_set(&err, CREEL_E_INVALID, 0, "no such kind of stream");
 	else if (!(r = calloc(1, sizeof(*r))))
 		creel_err_nomem(&err);
@@ -188,6 +188,7 @@ void relay_end_all(const char *why)
 static void on_hello(void *ctx, uint16_t version)
 {
 	cell.hello = true;
+	calls_start();
 }
 
 static void on_service(const struct creel_ctl *c)
@@ -242,6 +243,8 @@ static void on_data(void *ctx, uint16_t id, const uint8_t *data, size_t len)
 	struct creel_err err = {0};
 	struct relay *r = of(id);
 
+	if (calls_is(id))
+		calls_data(data, len);
 	if (!r)
 		return;
 	if (creel_buf_add(&r->to_fd, data, len, &err) < 0)
@@ -265,6 +268,8 @@ static void on_reset(void *ctx, uint16_t id, const uint8_t *why, size_t len)
 	struct relay *r = of(id);
 	char text[200];
 
+	if (calls_is(id))
+		calls_end();
 	if (!r)
 		return;
 	(void)snprintf(text, sizeof(text), "%.*s", (int)(len < 199 ? len : 199), (const char *)why);
@@ -274,6 +279,9 @@ static void on_reset(void *ctx, uint16_t id, const uint8_t *why, size_t len)
 static void on_writable(void *ctx, uint16_t id)
 {
 	struct relay *r = of(id);
+
+	if (calls_is(id))
+		calls_writable();
 	if (r)
 		(void)push_guest(r);
 }

@@ -9,7 +9,8 @@
  */
 #include "base/escape.h"
 #include "base/log.h"
-#include "policy/gateconf.h"
+#include "gate.h"
+#include "wire/call.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -136,6 +137,32 @@ static int tool_exec(const struct creel_gateconf *c, char **argv, struct creel_e
 	return creel_err_set(err, CREEL_E_OS, errno, "run %s", c->exec);
 }
 
+/*
+ * A human decides. This argv, that stands in our memory from now on, is what they see, and what runs: it
+ * has no standard input, and names no file that could change meanwhile (the policy refuses these). The
+ * host uses the yes up, on disk, before it tells us; so it runs once, or not at all.
+ */
+static int asked(const struct creel_gateconf *conf, struct creel_argv *argv, const struct creel_gate_answer *a,
+		 const char *command, struct creel_err *err)
+{
+	struct creel_err why = {0};
+	char words[1024];
+
+	if (!conf->host)
+		return refuse("ask", a->rule,
+			      "this needs a human's yes, and the gate cannot ask for one here; nothing was run",
+			      a->json);
+	int r = question_ask(conf, argv, a, words, sizeof(words), &why);
+	if (r == CREEL_E_NOMEM)
+		return creel_err_nomem(err);
+	if (r != CREEL_CALL_OK) {
+		(void)log_line(conf->log, "REFUSED", a->rule, words, command, err);
+		return refuse(r == CREEL_CALL_EXPIRED || r == CREEL_E_TIMEOUT ? "expired" : "deny", a->rule, words, a->json);
+	}
+	r = log_line(conf->log, "EXEC", a->rule, words, command, err);
+	return r < 0 ? r : tool_exec(conf, argv->v, err);
+}
+
 /* Decide and act. @return an exit status, or a negative code */
 static int call(const struct creel_gateconf *conf, const char *command, struct creel_err *err)
 {
@@ -156,12 +183,15 @@ static int call(const struct creel_gateconf *conf, const char *command, struct c
 	if (r < 0)
 		return r;
 	if (a.decision == CREEL_ASK)
-		return refuse("ask", a.rule,
-			      "this needs a human's yes, and the gate cannot ask for one here; nothing was run",
-			      a.json);
-	if (a.decision != CREEL_ALLOW)
+		return asked(conf, &argv, &a, command, err);
+	if (a.decision != CREEL_ALLOW) {
+		/* a refusal stands even where nobody can write it down */
+		struct creel_err lost = {0};
+		(void)question_tell(conf, "gate.deny", &a, command, &lost);
 		return refuse("deny", a.rule, a.why, a.json);
-	return tool_exec(conf, argv.v, err);
+	}
+	r = question_tell(conf, "gate.exec", &a, command, err);
+	return r < 0 ? r : tool_exec(conf, argv.v, err);
 }
 
 int main(int argc, char **argv)

@@ -8,8 +8,8 @@
 
 /*
  * creel-init, PID 1 of a cell: one process, one epoll loop, no threads. boot.c makes the root,
- * service.c keeps the services, stream.c serves what the host opens (exec, tcp, logs), main.c ties
- * them to the control channel.
+ * service.c keeps the services, stream.c serves what the host opens (exec, tcp, logs), calls.c passes
+ * on what programs ask the host, main.c ties them to the control channel.
  */
 
 /* An epoll source; embedded first in what owns the descriptor. */
@@ -71,6 +71,14 @@ struct log_line {
  * @return false when there is none
  */
 bool service_line(size_t i, uint64_t *from, bool partial, struct log_line *ret);
+
+/* calls.c: what programs of the cell ask the host */
+void calls_listen(void);
+void calls_open(uint16_t id);
+bool calls_is(uint16_t id);
+void calls_data(const uint8_t *data, size_t len);
+void calls_push(void); /* the stream takes more */
+void calls_close(void); /* the stream, or the channel, is gone */
 
 /* stream.c */
 extern const struct creel_mux_ops stream_ops;

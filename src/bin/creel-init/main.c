@@ -301,6 +301,7 @@ int main(void)
 					     .it_value.tv_nsec = 250 * 1000 * 1000},
 			NULL);
 	source_add(&timer, EPOLLIN);
+	calls_listen();
 	services_start(boot);
 	for (;;) {
 		chan_flush();

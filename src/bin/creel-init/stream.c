@@ -593,8 +593,12 @@ void streams_log_grew(void)
 static void on_open(void *ctx, uint16_t id, uint8_t kind, const uint8_t *spec, size_t len)
 {
 	struct creel_err err = {0};
-	struct stream *s = calloc(1, sizeof(*s));
 
+	if (kind == CREEL_MUX_CALLS) {
+		calls_open(id);
+		return;
+	}
+	struct stream *s = calloc(1, sizeof(*s));
 	if (!s) {
 		(void)creel_mux_reset(in.mux, id, "out of memory", &err);
 		return;
@@ -617,6 +621,8 @@ static void on_data(void *ctx, uint16_t id, const uint8_t *data, size_t len)
 	struct creel_err err = {0};
 	struct stream *s = find(id);
 
+	if (calls_is(id))
+		calls_data(data, len);
 	if (!s)
 		return;
 	if (s->kind == CREEL_MUX_LOGS || creel_buf_add(&s->from_host, data, len, &err) < 0) {
@@ -644,6 +650,8 @@ static void on_reset(void *ctx, uint16_t id, const uint8_t *why, size_t len)
 {
 	struct stream *s = find(id);
 
+	if (calls_is(id))
+		calls_close();
 	if (s)
 		stream_free(s);
 }
@@ -652,6 +660,9 @@ static void on_writable(void *ctx, uint16_t id)
 {
 	struct creel_err err = {0};
 	struct stream *s = find(id);
+
+	if (calls_is(id))
+		calls_push();
 
 	if (!s || !push(s))
 		return;
@@ -723,4 +734,5 @@ void streams_reset(void)
 {
 	while (streams)
 		stream_free(streams);
+	calls_close();
 }

@@ -94,8 +94,11 @@ static int build(const struct creel_image_spec *spec, struct creel_image_env *en
 	return r;
 }
 
+/* Ours, in every image. */
+static const char *const guest_programs[] = {"creel-why", "creel-gate"};
+
 struct where {
-	char cache[512], init[512], step[512], lock[PATH_MAX];
+	char cache[512], init[512], step[512], lock[PATH_MAX], guest[ELEMENTSOF(guest_programs)][512];
 };
 
 static int places(const struct load_recipe *recipe, int config_dirfd, struct where *w,
@@ -113,7 +116,13 @@ static int places(const struct load_recipe *recipe, int config_dirfd, struct whe
 	int r = where_cache(w->cache, sizeof(w->cache), err);
 	if (r == 0)
 		r = where_program("creel-init", w->init, sizeof(w->init), err);
-	return r < 0 ? r : where_program("creel-step", w->step, sizeof(w->step), err);
+	if (r == 0)
+		r = where_program("creel-step", w->step, sizeof(w->step), err);
+	for (size_t i = 0; r == 0 && i < ELEMENTSOF(guest_programs); i++) {
+		r = where_program(guest_programs[i], w->guest[i], sizeof(w->guest[i]), err);
+		ret_env->guest[i] = w->guest[i];
+	}
+	return r;
 }
 
 int load_image_look(const struct load_recipe *recipe, int config_dirfd, struct creel_image *ret, bool *ret_there,

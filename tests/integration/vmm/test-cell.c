@@ -4,6 +4,7 @@
  */
 #include "tests/cmocka-all.h"
 #include "linux/fdpass.h"
+#include "wire/call.h"
 #include "wire/cellmsg.h"
 #include "wire/ctl.h"
 #include "wire/mux.h"
@@ -27,7 +28,7 @@ static FILE *logged; /* what creel-cell writes on standard error */
 static struct sockaddr_un addr;
 static socklen_t addr_len;
 static struct creel_mux *guest;
-static uint16_t opened_id;
+static uint16_t opened_id, calls_id;
 static bool was_reset;
 static char echo[65536];
 static size_t echo_len;
@@ -40,7 +41,10 @@ static void control(void *ctx, const uint8_t *msg, size_t len)
 }
 static void opened(void *ctx, uint16_t id, uint8_t kind, const uint8_t *spec, size_t len)
 {
-	opened_id = id;
+	if (kind == CREEL_MUX_CALLS)
+		calls_id = id;
+	else
+		opened_id = id;
 }
 static void data_in(void *ctx, uint16_t id, const uint8_t *data, size_t len)
 {
@@ -110,7 +114,7 @@ static int setup(void **state)
 	qmp = q[0];
 	fcntl(chan, F_SETFL, O_NONBLOCK);
 	guest = creel_mux_new(false, &ops, NULL);
-	opened_id = 0;
+	opened_id = calls_id = 0;
 	echo_len = 0;
 	was_reset = false;
 	engine = connect_engine();
@@ -400,6 +404,161 @@ static void the_end_of_the_machine_is_told(void **state)
 	assert_true(WIFEXITED(ws) && WEXITSTATUS(ws) == 0);
 }
 
+/* A guest's program asks. */
+static void call(uint32_t id, uint8_t type, const void *payload, size_t len)
+{
+	struct creel_call_head h = {.len = (uint32_t)len, .id = id, .uid = 1000, .type = type};
+	uint8_t buf[CREEL_CALL_HEAD];
+	struct creel_err err = {0};
+
+	creel_call_head_encode(&h, buf);
+	assert_int_equal(creel_mux_write(guest, calls_id, buf, sizeof(buf), &err), sizeof(buf));
+	if (len > 0)
+		assert_int_equal(creel_mux_write(guest, calls_id, payload, len, &err), len);
+}
+
+static void why(uint32_t id)
+{
+	struct creel_buf autoclean(creel_buf_fini) b;
+	struct creel_err err = {0};
+
+	creel_buf_init(&b, 4096);
+	assert_int_equal(creel_call_why_encode("a.example", &b, &err), 0);
+	call(id, CREEL_CALL_WHY, b.data, b.len);
+}
+
+static void engine_answers(uint32_t id, const char *text)
+{
+	struct creel_cellmsg m = {.type = CREEL_CELL_ANSWER, .state = CREEL_CALL_OK, .id = id};
+	uint8_t buf[CREEL_CELLMSG + 64];
+	struct creel_err err = {0};
+
+	creel_cellmsg_encode(&m, buf);
+	memcpy(buf + CREEL_CELLMSG, text, strlen(text));
+	assert_int_equal(creel_fdpass_send(engine, buf, CREEL_CELLMSG + strlen(text), NULL, 0, &err), 0);
+}
+
+/* What came back on the stream; @return its type, 0: nothing */
+static uint8_t answered(uint32_t *ret_id)
+{
+	struct creel_call_head h;
+	struct creel_err err = {0};
+
+	if (echo_len < CREEL_CALL_HEAD)
+		return 0;
+	assert_int_equal(creel_call_head_decode((uint8_t *)echo, &h, &err), 0);
+	size_t all = CREEL_CALL_HEAD + h.len;
+	assert_true(echo_len >= all);
+	memmove(echo, echo + all, echo_len - all);
+	echo_len -= all;
+	*ret_id = h.id;
+	return h.type;
+}
+
+static void a_question_goes_to_the_engine_and_back(void **state)
+{
+	struct creel_cellmsg m;
+	uint32_t id = 0;
+
+	guest_run(50);
+	assert_int_not_equal(calls_id, 0);
+	why(41);
+	guest_run(50);
+	assert_true(expect(CREEL_CELL_CALL, &m));
+	assert_int_equal(m.id, 41);
+	assert_int_equal(m.a, 1000);
+	assert_int_equal(m.state, CREEL_CALL_WHY);
+	engine_answers(99, "nobody asked this");
+	engine_answers(41, "yes");
+	guest_run(50);
+	assert_int_equal(answered(&id), CREEL_CALL_OK);
+	assert_int_equal(id, 41);
+	assert_int_equal(answered(&id), 0);
+	engine_answers(41, "twice");
+	guest_run(50);
+	assert_int_equal(answered(&id), 0);
+}
+
+static void what_is_malformed_does_not_reach_the_engine(void **state)
+{
+	struct creel_cellmsg m;
+	uint32_t id = 0;
+
+	guest_run(50);
+	call(5, CREEL_CALL_GATE, "junk", 4);
+	guest_run(50);
+	assert_int_equal(answered(&id), CREEL_CALL_INVALID);
+	assert_int_equal(id, 5);
+	/* more at once than may be open, and one of them taken back */
+	for (uint32_t i = 1; i <= CREEL_CALLS_OPEN + 1; i++)
+		why(i);
+	guest_run(50);
+	assert_int_equal(answered(&id), CREEL_CALL_AGAIN);
+	assert_int_equal(id, CREEL_CALLS_OPEN + 1);
+	call(3, CREEL_CALL_CANCEL, NULL, 0);
+	guest_run(50);
+	for (unsigned i = 0; i < CREEL_CALLS_OPEN; i++)
+		assert_true(expect(CREEL_CELL_CALL, &m));
+	assert_true(expect(CREEL_CELL_CALL, &m));
+	assert_int_equal(m.state, CREEL_CALL_CANCEL);
+	assert_int_equal(m.id, 3);
+	/* a number that is in use: the stream ends, the cell does not */
+	why(4);
+	guest_run(50);
+	assert_true(was_reset);
+	int fd = open_stream(9);
+	guest_run(50);
+	assert_int_not_equal(opened_id, 0);
+	close(fd);
+}
+
+static void without_an_engine_it_is_again(void **state)
+{
+	struct creel_cellmsg m;
+	uint32_t id = 0;
+
+	guest_run(50);
+	why(1);
+	guest_run(50);
+	assert_true(expect(CREEL_CELL_CALL, &m));
+	close(engine);
+	guest_run(100);
+	assert_int_equal(answered(&id), CREEL_CALL_AGAIN);
+	why(2);
+	guest_run(50);
+	assert_int_equal(answered(&id), CREEL_CALL_AGAIN);
+	assert_int_equal(id, 2);
+	engine = connect_engine();
+	guest_run(50);
+	why(3);
+	guest_run(50);
+	assert_true(expect(CREEL_CELL_CALL, &m));
+	assert_int_equal(m.id, 3);
+}
+
+/* An engine that takes nothing: the guest's questions stay in its window. */
+static void a_flood_of_questions_costs_a_window(void **state)
+{
+	static uint8_t block[65536];
+	struct creel_err err = {0};
+	size_t sent = 0;
+
+	guest_run(50);
+	long before = rss_kb();
+	for (int i = 0; i < 200; i++) {
+		struct creel_call_head h = {.len = sizeof(block) - CREEL_CALL_HEAD, .id = (uint32_t)i + 1,
+					    .type = CREEL_CALL_GATE};
+		creel_call_head_encode(&h, block);
+		ssize_t n = creel_mux_write(guest, calls_id, block, sizeof(block), &err);
+		if (n < (ssize_t)sizeof(block))
+			break; /* the window is full: the rest would follow when it opens */
+		sent += (size_t)n;
+	}
+	guest_run(100);
+	assert_true(sent <= CREEL_MUX_WINDOW);
+	assert_true(rss_kb() - before < 4096);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(int argc, char **argv)
 {
@@ -411,6 +570,10 @@ int main(int argc, char **argv)
 		T(a_hung_engine_stops_nobody),
 		T(the_log_of_a_start_is_bounded),
 		T(a_malformed_engine_is_dropped),
+		T(a_question_goes_to_the_engine_and_back),
+		T(what_is_malformed_does_not_reach_the_engine),
+		T(without_an_engine_it_is_again),
+		T(a_flood_of_questions_costs_a_window),
 		T(the_end_of_the_machine_is_told),
 	};
 	if (argc < 2)

@@ -5,7 +5,7 @@
 static const char good[] =
 	"{\"cell\":\"box\",\"recipe\":\"base\",\"image\":"
 	"\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"image_dir\":\"/c/i\",\"boot\":"
-	"\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"kvm\":false,\"cpus\":1,\"memory_mib\":256,"
+	"\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"gate\":false,\"kvm\":false,\"cpus\":1,\"memory_mib\":256,"
 	"\"stop_grace_ms\":1000,\"ready_limit_ms\":1000,\"volumes\":[{\"name\":\"persist\",\"octets\":67108864,"
 	"\"at\":\"/persist\"}],\"publish\":[{\"address\":\"127.0.0.1\",\"host\":80,\"guest\":81}],\"secrets\":["
 	"{\"name\":\"tok\",\"source\":\"hex\",\"bytes\":16,\"optional\":false,\"env\":\"TOK\"}],"
