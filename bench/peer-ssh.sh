@@ -3,21 +3,6 @@
 # accelerator as a cell's, its network a tap of this bench's own namespace.
 PEER=192.0.2.2
 
-# in_namespace "$@": start the script again in a network namespace of its own; images are built before
-in_namespace() {
-	if [ -z "${CREEL_BENCH_NS:-}" ]; then
-		CREEL_CACHE_DIR=${CREEL_CACHE_DIR:-$PWD/$BUILD/test-cache}
-		export CREEL_CACHE_DIR
-		"$CREEL" build base >/dev/null
-		rm -rf "$WORK"
-		CREEL_BENCH_NS=1 exec unshare -n "$0" "$@"
-	fi
-	ip link set lo up
-	ip tuntap add peer0 mode tap
-	ip addr add 192.0.2.1/24 dev peer0
-	ip link set peer0 up
-}
-
 peer_root() { # a Debian with sshd, made once a cache
 	peer_cache=$CREEL_CACHE_DIR/bench-ssh.img
 	[ -f "$peer_cache" ] && [ -f "$CREEL_CACHE_DIR/bench-ssh.key" ] && return
@@ -56,6 +41,22 @@ I
 	mke2fs -q -t ext4 -d "$WORK/root" "$WORK/ssh.img"
 	mv "$WORK/ssh.img" "$peer_cache"
 	rm -rf "$WORK/root"
+}
+
+# in_namespace "$@": start the script again in a network namespace of its own; images are built before
+in_namespace() {
+	if [ -z "${CREEL_BENCH_NS:-}" ]; then
+		CREEL_CACHE_DIR=${CREEL_CACHE_DIR:-$PWD/$BUILD/test-cache}
+		export CREEL_CACHE_DIR
+		"$CREEL" build base >/dev/null
+		peer_root
+		rm -rf "$WORK"
+		CREEL_BENCH_NS=1 exec unshare -n "$0" "$@"
+	fi
+	ip link set lo up
+	ip tuntap add peer0 mode tap
+	ip addr add 192.0.2.1/24 dev peer0
+	ip link set peer0 up
 }
 
 peer_start() {
