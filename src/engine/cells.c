@@ -174,7 +174,10 @@ static void on_message(struct eng_cell *c, const struct creel_cellmsg *m, const 
 		cells_changed(c);
 		return;
 	case CREEL_CELL_GONE:
-		return; /* the monitor sees the machine itself end */
+		/* the monitor sees the machine itself end; that its channel closed then is no reason */
+		if (strcmp(c->why, "control channel: the channel closed") == 0)
+			c->why[0] = '\0';
+		return;
 	default:
 		creel_log_warn("cell %s: message %u is not its to send", c->name, m->type);
 	}
