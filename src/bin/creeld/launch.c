@@ -403,8 +403,9 @@ static void proc_gone(evutil_socket_t fd, short what, void *ctx)
 		struct pollfd p = {.fd = c->procs[ROLE_CELL].pidfd, .events = POLLIN};
 		(void)poll(&p, 1, 500);
 	}
-	/* an adopted machine is not our child: how it ended is not known */
-	if (c->procs[ROLE_VMM].pidfd == fd && waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOWAIT) == 0)
+	/* an adopted machine is not our child: how it ended is not known; one that lives on gets killed */
+	if (c->procs[ROLE_VMM].pidfd == fd &&
+	    waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOWAIT | WNOHANG) == 0 && info.si_pid != 0)
 		c->status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status;
 	/* without its machine or its channel a cell is no cell */
 	if (c->running)
