@@ -300,7 +300,7 @@ static void on_plan(const struct creel_monmsg *m, int fd)
 	for (size_t i = 0; !c && i < ENGINE_CELLS; i++)
 		if (!eng.cells[i].name[0]) {
 			c = &eng.cells[i];
-			*c = (struct eng_cell){.fd = -1, .dns_fd = -1};
+			*c = (struct eng_cell){.fd = -1, .dns_fd = -1, .flow_fd = -1};
 			for (size_t p = 0; p < CREEL_PLAN_PORTS; p++)
 				c->ports[p].fd = -1;
 		}
@@ -353,6 +353,7 @@ static void on_exited(struct eng_cell *c, const struct creel_monmsg *m)
 	calls_end_cell(c);
 	channel_close(c);
 	dns_close(c);
+	flows_close(c);
 	ports_close(c);
 	if (c->grace)
 		event_free(c->grace);
@@ -403,6 +404,8 @@ void cells_on_monitor(const struct creel_monmsg *m, int fd)
 	if (m->type == CREEL_MON_POLICY || m->type == CREEL_MON_APPLIED ||
 	    (m->type == CREEL_MON_FAILED && m->state == CREEL_MON_APPLY))
 		policies_on_monitor(c, m, fd);
+	else if (m->type == CREEL_MON_FLOW)
+		flows_open(c, fd);
 	else if (m->type == CREEL_MON_DNS)
 		dns_open(c, fd);
 	else if (m->type == CREEL_MON_STARTED)

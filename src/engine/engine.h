@@ -56,6 +56,8 @@ struct eng_cell {
 	struct event *grace; /* SHUTDOWN to KILL */
 	int dns_fd; /* to its creel-dns, -1 */
 	struct event *dns_read;
+	int flow_fd; /* to its creel-flow, -1 */
+	struct event *flow_read;
 	/* what this guest may have written on the record: budget.c */
 	unsigned spent;
 	uint64_t spent_ms; /* when `spent` was right */
@@ -146,6 +148,10 @@ void streams_end_cell(struct eng_cell *c, const char *why);
 /* calls.c: what programs in it ask */
 void calls_take(struct eng_cell *c, const struct creel_cellmsg *m, const uint8_t *payload, size_t len);
 void calls_end_cell(struct eng_cell *c);
+
+/* flows.c: what its creel-flow tells */
+void flows_open(struct eng_cell *c, int fd);
+void flows_close(struct eng_cell *c);
 
 /* dns.c: what its resolver tells */
 void dns_open(struct eng_cell *c, int fd);

@@ -256,23 +256,26 @@ int creel_plan_decode(const void *data, size_t len, struct creel_plan *ret, stru
 	return r;
 }
 
+static int machine_text(const struct creel_plan *p, struct creel_buf *out)
+{
+	struct creel_err err = {0};
+	autofree struct creel_plan *copy = malloc(sizeof(*copy));
+
+	if (!copy)
+		return CREEL_E_NOMEM;
+	*copy = *p;
+	copy->net.policy[0] = '\0';
+	copy->net.n_upstreams = 0;
+	copy->net.recursive = false;
+	return creel_plan_encode(copy, out, &err);
+}
+
 bool creel_plan_same_machine(const struct creel_plan *a, const struct creel_plan *b)
 {
-	struct creel_plan *copies = malloc(2 * sizeof(*copies));
+	struct creel_buf autoclean(creel_buf_fini) x, autoclean(creel_buf_fini) y;
 
-	if (!copies)
-		return false;
-	copies[0] = *a;
-	copies[1] = *b;
-	for (size_t i = 0; i < 2; i++) {
-		struct creel_plan *p = &copies[i];
-		memset(p->net.policy, 0, sizeof(p->net.policy));
-		memset(p->net.upstreams, 0, sizeof(p->net.upstreams));
-		p->net.n_upstreams = 0;
-		p->net.recursive = false;
-	}
-	/* both come from creel_plan_decode(), which begins with zeros, padding included */
-	bool same = memcmp(&copies[0], &copies[1], sizeof(copies[0])) == 0;
-	free(copies);
-	return same;
+	creel_buf_init(&x, CREEL_PLAN_MAX);
+	creel_buf_init(&y, CREEL_PLAN_MAX);
+	return machine_text(a, &x) == 0 && machine_text(b, &y) == 0 && x.len == y.len &&
+	       memcmp(x.data, y.data, x.len) == 0;
 }

@@ -33,6 +33,7 @@ enum creel_mon_type {
 	CREEL_MON_STAGED,    /* cell, text: the secret */
 	CREEL_MON_POLICY,    /* one fd: a cell's sealed policy, new or changed; follows its PLAN */
 	CREEL_MON_APPLIED,   /* cell, a: flows that were cut */
+	CREEL_MON_FLOW,	     /* cell, one fd: its creel-flow tells here what flowed (wire/flowmsg.h) */
 	CREEL_MON_DNS,	     /* cell, one fd: its creel-dns tells here what was asked (wire/dnsmsg.h) */
 	CREEL_MON_SYNCED,    /* all plans and running cells were told: the engine may serve */
 };

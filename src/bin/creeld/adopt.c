@@ -12,7 +12,7 @@
  * What a cell's run folder says about its processes: `procs`, a line "ROLE PID START" each and the
  * time of the start, and `plan` and `boot`, what it was started with. Only the monitor writes there.
  */
-static const char *const roles[ROLE_COUNT] = {"vmm", "cell", "share", "dns"};
+static const char *const roles[ROLE_COUNT] = {"vmm", "cell", "share", "dns", "flow", "flow-old"};
 
 static int file_write(int dirfd, const char *name, const void *data, size_t len,
 		      struct creel_err *err)
@@ -132,7 +132,8 @@ static void adopt_one(const char *name)
 	/* its socket to the monitor before us is closed: another is started beside the engine */
 	if (c->procs[ROLE_DNS].pidfd >= 0)
 		dns_stop(c);
-	for (size_t i = 0; whole && i < ROLE_COUNT; i++)
+	flow_adopt(c);
+	for (size_t i = 0; whole && i < ROLE_DNS; i++)
 		if (c->procs[i].pidfd >= 0 && launch_watch(c, (enum mon_role)i, &err) < 0)
 			whole = false;
 	if (whole) {

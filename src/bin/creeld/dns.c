@@ -1,28 +1,24 @@
 #include "monitor.h"
-#include "words.h"
 #include "base/log.h"
 #include "linux/fdpass.h"
 #include "linux/memfd.h"
 #include "linux/proc.h"
-#include "net/link.h"
 #include "net/netns.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <ifaddrs.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 /*
  * A cell's resolver: creel-dns in a jail, in the cells' namespace, with two sockets that are bound to
  * the cell's link. It ends when we or the engine go, and one that ends is started again; without it
  * the cell resolves nothing.
  */
-enum { FD_UDP = 3, FD_TCP, FD_PINS, FD_EVENTS, FD_CONF, N_FDS = 5, STARTS_FAST = 5 };
+enum { FD_UDP = 3, FD_TCP, FD_PINS, FD_EVENTS, FD_CONF, N_FDS = 5 };
 
 /* ADDR or ADDR@PORT */
 static bool upstream_parse(const char *text, struct dns_upstream *ret)
@@ -118,20 +114,6 @@ static int conf_make(const struct mon_cell *c, struct creel_err *err)
 	return r < 0 ? r : creel_memfd_sealed("dns", text.data, text.len, err);
 }
 
-/* In the cells' namespace. */
-static int socket_bound(const struct creel_link *link, int type, struct creel_err *err)
-{
-	static const int on = 1;
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr = link->gateway};
-	autofd int fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, link->name, (socklen_t)strlen(link->name)) < 0 ||
-	    bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || (type == SOCK_STREAM && listen(fd, 64) < 0))
-		return creel_err_set(err, CREEL_E_OS, errno, "open port 53 of %s", link->name);
-	return steal_fd(&fd);
-}
-
 static void pins_readable(evutil_socket_t fd, short what, void *ctx)
 {
 	struct mon_cell *c = ctx;
@@ -186,8 +168,7 @@ static void dns_gone(evutil_socket_t fd, short what, void *ctx)
 {
 	struct mon_cell *c = ctx;
 	unsigned starts = c->dns.starts;
-	/* five at once, then one a second: what it dies of may be what a guest sends */
-	const struct timeval wait = {.tv_sec = starts >= STARTS_FAST, .tv_usec = 50000};
+	const struct timeval wait = netproc_pause(starts);
 
 	dns_stop(c);
 	if (!c->running)
@@ -201,10 +182,6 @@ static void dns_gone(evutil_socket_t fd, short what, void *ctx)
 
 void dns_stop(struct mon_cell *c)
 {
-	struct mon_proc *p = &c->procs[ROLE_DNS];
-	struct creel_err err = {0};
-	siginfo_t info;
-
 	if (c->dns.again)
 		event_free(c->dns.again);
 	if (c->dns.read)
@@ -212,57 +189,25 @@ void dns_stop(struct mon_cell *c)
 	if (c->dns.pins >= 0)
 		close(c->dns.pins);
 	c->dns = (struct mon_dns){.pins = -1};
-	if (p->gone)
-		event_free(p->gone);
-	if (p->pidfd >= 0) {
-		(void)creel_proc_kill(p->pidfd, SIGKILL, &err);
-		(void)waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED);
-		close(p->pidfd);
-	}
-	*p = (struct mon_proc){.pidfd = -1};
+	netproc_stop(&c->procs[ROLE_DNS]);
 }
 
-/* Everything in the cells' namespace: its sockets are opened there, and it stays in it. */
-static int spawn_in(struct mon_cell *c, const struct creel_link *link, int pins, int events, int conf,
-		    struct creel_err *err)
+/* In the cells' namespace. */
+static int spawn_in(struct mon_cell *c, int pins, int events, int conf, struct creel_err *err)
 {
-	struct mon_proc *p = &c->procs[ROLE_DNS];
-	struct words w = {.n = 0};
-	char path[64];
+	autofd int udp = netproc_listen(c, SOCK_DGRAM, 53, err);
+	autofd int tcp = udp < 0 ? -1 : netproc_listen(c, SOCK_STREAM, 53, err);
 
-	(void)snprintf(path, sizeof(path), "log/%s", c->name);
-	autofd int log = openat(mon.state_fd, path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-	autofd int udp = socket_bound(link, SOCK_DGRAM, err);
-	autofd int tcp = udp < 0 ? -1 : socket_bound(link, SOCK_STREAM, err);
 	if (tcp < 0)
 		return err->code;
 	const int fds[N_FDS] = {udp, tcp, pins, events, conf};
-	jail_words(&w, launch_uid(c, ROLE_DNS), 2 + N_FDS, true);
-	word(&w, "--network");
-	word(&w, "--files");
-	word(&w, "4096");
-	word(&w, "--bind-exec");
-	wordf(&w, "%s:/creel-dns", mon.dns_path);
-	word(&w, "--");
-	word(&w, "/creel-dns");
-	wordf(&w, "%d", FD_CONF);
-	int r = words_ok(&w, err);
-	pid_t pid = r < 0 ? r : creel_proc_spawn(w.v, log, fds, N_FDS, CREEL_PROC_PIDNS, &p->pidfd, err);
-	if (pid < 0)
-		return (int)pid;
-	p->pid = pid;
-	return creel_proc_start(pid, &p->start, err);
+	return netproc_spawn(c, ROLE_DNS, mon.dns_path, "/creel-dns", fds, N_FDS, 4096, err);
 }
 
 static int start(struct mon_cell *c, struct creel_err *err)
 {
 	int pins[2] = {-1, -1}, events[2] = {-1, -1}, back;
-	struct in_addr addr = {0}, gateway = {0};
-	struct creel_link link;
 
-	(void)inet_pton(AF_INET, c->ran.net.address, &addr);
-	(void)inet_pton(AF_INET, c->ran.net.gateway, &gateway);
-	creel_link_init(&link, addr, gateway);
 	autofd int conf = conf_make(c, err);
 	if (conf < 0)
 		return conf;
@@ -276,7 +221,7 @@ static int start(struct mon_cell *c, struct creel_err *err)
 	int r = net_enter(&back, err);
 	if (r < 0)
 		return r;
-	r = spawn_in(c, &link, theirs, dns_end, conf, err);
+	r = spawn_in(c, theirs, dns_end, conf, err);
 	creel_netns_leave(back);
 	if (r < 0)
 		return r;
@@ -288,10 +233,7 @@ static int start(struct mon_cell *c, struct creel_err *err)
 	struct creel_monmsg m = {.type = CREEL_MON_DNS};
 	(void)snprintf(m.cell, sizeof(m.cell), "%s", c->name);
 	monitor_tell(&m, engine_end);
-	/* for whoever adopts it */
-	autofd int dirfd = openat(mon.cells_fd, c->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return dirfd < 0 ? creel_err_set(err, CREEL_E_OS, errno, "open the cell's run folder")
-			 : adopt_save(c, dirfd, err);
+	return netproc_note(c, err);
 }
 
 void dns_start(struct mon_cell *c)

@@ -361,6 +361,7 @@ int launch_cell(struct mon_cell *c, int *ret_engine_fd, struct creel_err *err)
 		c->procs[i] = (struct mon_proc){.pidfd = -1};
 	c->status = -1;
 	c->dns = (struct mon_dns){.pins = -1};
+	c->flow = (struct mon_flow){.pins = -1};
 	c->ran = c->plan;
 	launch_clean(c->name);
 	group_make(c);

@@ -113,6 +113,7 @@ static void on_start(struct mon_cell *c, const struct creel_monmsg *m)
 		creel_err_set(&err, CREEL_E_BUSY, 0, "cell '%s' runs", m->cell);
 	else if (launch_cell(c, &fd, &err) == 0) {
 		tell_started(c, fd);
+		flow_start(c);
 		dns_start(c);
 	}
 	if (err.code) {
@@ -307,6 +308,7 @@ static int engine_begin(struct creel_err *err)
 			monitor_cell_gone(c);
 		} else {
 			tell_started(c, fd);
+			flow_engine(c);
 			dns_stop(c); /* it spoke to the engine before this one */
 			dns_start(c);
 		}

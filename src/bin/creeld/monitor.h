@@ -25,8 +25,9 @@ enum {
 	MON_UID_PROBE = MON_UID_BASE + 1,
 	MON_UID_CELLS = MON_UID_BASE + 16,
 	MON_UID_STEP = 8, /* per cell: one for each role */
+	MON_FLOW_PORT = 8443, /* of creel-flow on each link, which the filter alone leads to */
 };
-enum mon_role { ROLE_VMM, ROLE_CELL, ROLE_SHARE, ROLE_DNS, ROLE_COUNT };
+enum mon_role { ROLE_VMM, ROLE_CELL, ROLE_SHARE, ROLE_DNS, ROLE_FLOW, ROLE_FLOW_OLD, ROLE_COUNT };
 
 struct mon_proc {
 	pid_t pid;
@@ -53,6 +54,11 @@ struct mon_cell {
 		struct event *read, *again;
 		unsigned starts;
 	} dns;
+	struct mon_flow {
+		int pins; /* our end, -1 */
+		struct event *again;
+		unsigned starts;
+	} flow;
 	struct mon_proc procs[ROLE_COUNT];
 	uint64_t started_ns;
 	int32_t status; /* wait status of the machine, -1 unknown */
@@ -70,7 +76,7 @@ struct monitor {
 	struct creel_head_key key;
 	struct mon_cell cells[MON_CELLS];
 	const struct creel_vmm_ops *vmm;
-	char engine_path[512], jail_path[512], cell_path[512], dns_path[512], vmm_path[PATH_MAX];
+	char engine_path[512], jail_path[512], cell_path[512], dns_path[512], flow_path[512], vmm_path[PATH_MAX];
 	bool quitting;
 };
 extern struct monitor mon;
@@ -111,6 +117,30 @@ int net_pin(struct mon_cell *c, const struct creel_dnsmsg *m, struct creel_err *
 void net_down(void);
 /** Be in the cells' namespace until net_leave(). */
 int net_enter(int *ret_back, struct creel_err *err);
+
+/* netproc.c: processes in the cells' namespace */
+/** A socket on a port of the cell's gateway, bound to its link. To be called between net_enter() and leave. */
+int netproc_listen(const struct mon_cell *c, int type, uint16_t port, struct creel_err *err);
+/** So is this. @param fds  the last one is the configuration, whose number is the program's argument */
+int netproc_spawn(struct mon_cell *c, enum mon_role role, const char *program, const char *name, const int *fds,
+		  size_t n_fds, unsigned files, struct creel_err *err);
+void netproc_stop(struct mon_proc *p);
+/** How long to wait before the next of so many starts. */
+struct timeval netproc_pause(unsigned starts);
+/** Write down what runs, for whoever adopts it. */
+int netproc_note(const struct mon_cell *c, struct creel_err *err);
+
+/* flow.c: each cell's checker of TLS and HTTP names */
+void flow_start(struct mon_cell *c);
+void flow_stop(struct mon_cell *c);
+/** One that another monitor started takes nothing more: keep it beside until its flows have ended. */
+void flow_adopt(struct mon_cell *c);
+/** A new engine is there: it is to have the events. */
+void flow_engine(struct mon_cell *c);
+/** @return 0, or negative: it does not know, so the name must not be answered */
+int flow_pin(struct mon_cell *c, const struct creel_dnsmsg *pin, bool granted, struct creel_err *err);
+void flow_unpin(struct mon_cell *c, const char *name);
+void flow_policy(struct mon_cell *c);
 
 /* dns.c: each cell's resolver */
 struct dns_upstream {

@@ -170,6 +170,8 @@ static int filter_of(const struct mon_cell *c, const struct creel_policytext *t,
 					  .policy = t ? &t->policy : NULL,
 					  .reach = f->reach,
 					  .dns_uid = launch_uid(c, ROLE_DNS),
+					  .flow_uid = launch_uid(c, ROLE_FLOW),
+					  .flow_port = MON_FLOW_PORT,
 					  .resolvers = f->resolvers};
 	memcpy(f->cell.mac, f->link.guest_mac, sizeof(f->cell.mac));
 	for (size_t i = 0; t && i < t->spec.n_reach; i++)
@@ -287,6 +289,8 @@ void net_cell_down(struct mon_cell *c)
 	struct creel_err err = {0};
 
 	dns_stop(c);
+	flow_stop(c);
+	netproc_stop(&c->procs[ROLE_FLOW_OLD]);
 	if (f && net.up && c->ran.net.link && filter_of(c, NULL, f, &err) == 0 &&
 	    creel_nft_cell_remove(&net.nft, &f->cell, &err) < 0 && err.code != CREEL_E_NOTFOUND)
 		creel_log_error(&err);
@@ -452,6 +456,7 @@ int net_cell_change(struct mon_cell *c, uint64_t *ret_cut, struct creel_err *err
 	}
 	policy_set(c, will);
 	dns_policy(c);
+	flow_policy(c);
 	if ((r = net_enter(&back, err)) == 0) {
 		r = creel_ct_cut(link_of(c).addr, flow_kept, c, ret_cut, err);
 		creel_netns_leave(back);
@@ -493,6 +498,7 @@ int net_pin(struct mon_cell *c, const struct creel_dnsmsg *m, struct creel_err *
 	/* known here before it is open: a change of the policy then finds it */
 	for (size_t i = 0; r == 0 && i < m->n_addrs; i++)
 		r = creel_pins_add(&c->pins, m->name, m->addr[i], now_s() + ttl, asked, now_s(), err);
-	return r < 0 ? r
-		     : creel_nft_pin(&net.nft, link.name, m->name, addrs, m->n_addrs, openings, n, ttl, err);
+	if (r == 0)
+		r = creel_nft_pin(&net.nft, link.name, m->name, addrs, m->n_addrs, openings, n, ttl, err);
+	return r < 0 ? r : flow_pin(c, m, asked, err);
 }

@@ -1,0 +1,135 @@
+#include "engine/engine.h"
+#include "base/log.h"
+#include "policy/egress.h"
+#include "wire/flowmsg.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/*
+ * What flowed, as creel-flow and creel-flowlog tell it: egress.allow, .deny and .end, and reach.* for
+ * flows between cells. A socket that serves one cell speaks for that cell alone, whatever a message says.
+ */
+static const char *address(const uint8_t raw[16], char ret[INET6_ADDRSTRLEN])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	bool v4 = memcmp(raw, mapped, 12) == 0;
+
+	return inet_ntop(v4 ? AF_INET : AF_INET6, raw + (v4 ? 12 : 0), ret, INET6_ADDRSTRLEN);
+}
+
+static const char *proto_name(uint8_t proto, char ret[8])
+{
+	if (proto == IPPROTO_TCP)
+		return "tcp";
+	if (proto == IPPROTO_UDP)
+		return "udp";
+	if (proto == IPPROTO_ICMP)
+		return "icmp";
+	(void)snprintf(ret, 8, "%u", proto);
+	return ret;
+}
+
+static enum creel_event_kind kind_of(const struct creel_flowmsg *m)
+{
+	if (m->type == CREEL_FLOWMSG_DENY)
+		return m->reach ? CREEL_EV_REACH_DENY : CREEL_EV_EGRESS_DENY;
+	if (m->type == CREEL_FLOWMSG_END)
+		return CREEL_EV_EGRESS_END;
+	return m->reach ? CREEL_EV_REACH_ALLOW : CREEL_EV_EGRESS_ALLOW;
+}
+
+static void flowed(struct eng_cell *c, const struct creel_flowmsg *m)
+{
+	static const char *const ways[] = {"any", "tls", "http", "tcp", "udp"};
+	struct creel_event e = {.kind = kind_of(m), .cell = c->name};
+	char src[INET6_ADDRSTRLEN], dst[INET6_ADDRSTRLEN], proto[8];
+
+	if (m->name[0])
+		creel_event_str(&e, "name", m->name);
+	creel_event_str(&e, "address", address(m->dst, dst));
+	creel_event_num(&e, "port", m->dport);
+	creel_event_str(&e, "proto", proto_name(m->proto, proto));
+	if (m->type == CREEL_FLOWMSG_ALLOW && m->way < ELEMENTSOF(ways))
+		creel_event_str(&e, "way", ways[m->way]);
+	if (m->reason != CREEL_FLOW_OK)
+		creel_event_str(&e, "reason", creel_flow_reason_name(m->reason));
+	if (m->line)
+		creel_event_num(&e, "line", m->line);
+	creel_event_str(&e, "from", address(m->src, src));
+	creel_event_num(&e, "from_port", m->sport);
+	if (m->count > 1)
+		creel_event_num(&e, "count", (int64_t)m->count);
+	if (m->type == CREEL_FLOWMSG_END) {
+		creel_event_num(&e, "sent", (int64_t)m->bytes_out);
+		creel_event_num(&e, "received", (int64_t)m->bytes_in);
+		creel_event_num(&e, "ms", m->ms);
+	}
+	budget_note(c, &e);
+}
+
+static void lost(const char *cell, const struct creel_flowmsg *m)
+{
+	struct creel_event e = {.kind = CREEL_EV_RECORD_OVERRUN, .cell = cell};
+
+	creel_event_str(&e, "of", "flows");
+	creel_event_num(&e, "count", (int64_t)m->count);
+	journal_note(&e);
+}
+
+/* @return false: it is not what such a peer sends */
+static bool packet(struct eng_cell *c, const uint8_t *buf, size_t len)
+{
+	static struct creel_flowmsg m;
+	struct creel_err err = {0};
+	size_t at = 0;
+	int r;
+
+	while ((r = creel_flowmsg_next(buf, len, &at, &m, &err)) > 0) {
+		if (m.type == CREEL_FLOWMSG_LOST)
+			lost(c->name, &m);
+		else if (m.type >= CREEL_FLOWMSG_ALLOW && m.type <= CREEL_FLOWMSG_END)
+			flowed(c, &m);
+		else
+			return false;
+	}
+	return r == 0;
+}
+
+static void readable(evutil_socket_t fd, short what, void *ctx)
+{
+	static uint8_t buf[CREEL_FLOWMSG_PACKET + 1];
+	struct eng_cell *c = ctx;
+	ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n > 0 && packet(c, buf, (size_t)n))
+		return;
+	if (n > 0)
+		creel_log_warn("cell %s: its creel-flow sent what is not its to send", c->name);
+	flows_close(c);
+}
+
+void flows_close(struct eng_cell *c)
+{
+	if (c->flow_read)
+		event_free(c->flow_read);
+	c->flow_read = NULL;
+	if (c->flow_fd >= 0)
+		close(c->flow_fd);
+	c->flow_fd = -1;
+}
+
+void flows_open(struct eng_cell *c, int fd)
+{
+	flows_close(c);
+	c->flow_fd = dup(fd);
+	c->flow_read = c->flow_fd < 0 ? NULL : event_new(eng.base, c->flow_fd, EV_READ | EV_PERSIST, readable, c);
+	if (!c->flow_read || event_add(c->flow_read, NULL) < 0) {
+		creel_log_warn("cell %s: no memory for what flows", c->name);
+		flows_close(c);
+	}
+}
