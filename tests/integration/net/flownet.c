@@ -127,14 +127,14 @@ void flownet_cell(struct flownet *n, int i, const char *policy, bool named, uint
 	snprintf(addr, sizeof(addr), "192.168.83.%d", i + 2);
 	inet_pton(AF_INET, addr, &c.addr);
 	inet_pton(AF_INET, "192.168.83.1", &c.gateway);
-	if (named) {
-		c.flow_uid = FLOWNET_UID + (uid_t)i;
-		c.flow_port = FLOWNET_PORT;
-	}
 	if (n->cell[i].added && n->cell[i].named != named) {
-		(void)creel_nft_cell_remove(&n->nft, &c, &err);
+		c.flow_uid = n->cell[i].named ? FLOWNET_UID + (uid_t)i : 0;
+		if (creel_nft_cell_remove(&n->nft, &c, &err) < 0)
+			fail_msg("%s", err.msg);
 		n->cell[i].added = false;
 	}
+	c.flow_uid = named ? FLOWNET_UID + (uid_t)i : 0;
+	c.flow_port = named ? FLOWNET_PORT : 0;
 	creel_policytext_fini(&n->cell[i].policy);
 	n->cell[i].text = policy;
 	if (creel_policytext_read(policy, strlen(policy), NULL, NULL, &n->cell[i].policy, &err) < 0)
