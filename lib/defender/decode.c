@@ -337,11 +337,6 @@ void def_reverse(const uint8_t *in, size_t len, const struct def_arg *arg, struc
 	}
 }
 
-static bool letter(uint8_t c)
-{
-	return (uint8_t)((c | 32) - 'a') < 26 || c >= 0x80;
-}
-
 #define TAG_MAX	    48
 #define COMMENT_MAX 128
 
@@ -373,23 +368,23 @@ static bool glue_likely(const uint8_t *in, size_t len)
 		uint8_t any = 0;
 		for (size_t i = at; i < end; i++)
 			any |= (((in[i] == '<') | (in[i] == '*') | (in[i] == '`') | (in[i] == '~')) &
-				((uint8_t)((in[i - 1] | 32) - 'a') < 26));
+				(in[i - 1] > ' ') & (in[i - 1] != '>'));
 		if (any)
 			return true;
 	}
 	return false;
 }
 
-/* Markup between two letters at i: its length, else 0. */
+/* Markup between two characters that are no blanks, at i: its length, else 0. */
 static size_t glue_at(const uint8_t *in, size_t i, size_t len)
 {
 	size_t end = i, n;
 
-	if (i == 0 || !letter(in[i - 1]))
+	if (i == 0 || in[i - 1] <= ' ' || in[i - 1] == '>')
 		return 0;
 	while (end < len && end - i < COMMENT_MAX && (n = markup(in, end, len)) > 0)
 		end += n;
-	return end > i && end < len && letter(in[end]) ? end - i : 0;
+	return end > i && end < len && in[end] > ' ' ? end - i : 0;
 }
 
 /*

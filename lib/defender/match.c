@@ -97,7 +97,9 @@ static const struct {
 	{"drager[s]id", DEF_ID_REVERSE}, {"s?noitcurtsni", DEF_ID_REVERSE}, {"suoiverp", DEF_ID_REVERSE},
 	{"tegrof", DEF_ID_REVERSE},	{"metsys", DEF_ID_REVERSE},	{"s?tpmorp", DEF_ID_REVERSE},
 	{"s?drowssap", DEF_ID_REVERSE}, {"laever", DEF_ID_REVERSE},	{"edirrevo", DEF_ID_REVERSE},
-	{"detcirtsernu", DEF_ID_REVERSE},
+	{"detcirtsernu", DEF_ID_REVERSE}, {"lbh", DEF_ID_ROT13},	{"gur", DEF_ID_ROT13},
+	{"zbqr", DEF_ID_ROT13},		{"qrirybcre", DEF_ID_ROT13},	{"uoy", DEF_ID_REVERSE},
+	{"eht", DEF_ID_REVERSE},	{"edom", DEF_ID_REVERSE},	{"repoleved", DEF_ID_REVERSE},
 };
 
 static int sets_fill(struct set set[DEF_DBS], const struct def_rules *r)

@@ -368,8 +368,52 @@ static int signals_combine(struct scan *s, const struct hit *hits, size_t n,
 	return 0;
 }
 
+/* Does this view read in another way what its parent showed already? */
+static bool reread(const struct def_view *v)
+{
+	for (; v; v = v->parent)
+		if (v->via && (strcmp(v->via, "markup") == 0 || strcmp(v->via, "leet") == 0))
+			return true;
+	return false;
+}
+
+/*
+ * Of findings in such a view, those are new that the plain reading did not find, be it as a mention:
+ * it saw more of what stands around.
+ */
+static size_t new_only(const struct creel_defender_result *r, struct creel_defender_finding *f, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		bool old = false;
+		for (size_t k = 0; k < r->n_findings && !old; k++)
+			old = strcmp(r->findings[k].rule, f[i].rule) == 0 && r->findings[k].from < f[i].to &&
+			      f[i].from < r->findings[k].to;
+		if (!old)
+			f[kept++] = f[i];
+	}
+	return kept;
+}
+
+static int finding_take(struct scan *s, const struct creel_defender_finding *f, bool range)
+{
+	struct creel_defender_result *r = s->r;
+	int e = finding_add(s, f);
+
+	if (f->severity != CREEL_DEFENDER_INFO)
+		r->rules_score = MAX(r->rules_score, f->confidence);
+	if (e < 0 || !range || f->action < CREEL_DEFENDER_WARN)
+		return e;
+	e = def_room(s->mem, &r->ranges, r->n_ranges, &r->cap_ranges, sizeof(*r->ranges));
+	if (e == 0)
+		r->ranges[r->n_ranges++] = (struct def_range){f->from, f->to};
+	return e;
+}
+
 static int hits_take(struct scan *s, const struct def_view *v, const struct hit *hits, size_t n)
 {
+	bool again = reread(v); /* and all of its findings fit: they are bounded */
 	size_t cap = MIN(n, s->r->max_findings * 2), k = 0, loud = 0, quiet = 0;
 	struct creel_defender_finding *f, combined = {.rule = "combined.signals", .category = "combined",
 						      .severity = CREEL_DEFENDER_LOW, .layer = 1,
@@ -400,10 +444,9 @@ static int hits_take(struct scan *s, const struct def_view *v, const struct hit 
 			continue;
 		}
 		enum creel_defender_severity sev = hits[i].mention ? CREEL_DEFENDER_INFO : u->severity;
-		s->r->action = MAX(s->r->action, def_action_of(sev));
-		if (sev != CREEL_DEFENDER_INFO)
-			s->r->rules_score = MAX(s->r->rules_score, u->confidence);
 		if (k == cap) {
+			s->r->action = MAX(s->r->action, def_action_of(sev));
+			again = false;
 			s->r->dropped++;
 			continue;
 		}
@@ -421,14 +464,14 @@ static int hits_take(struct scan *s, const struct def_view *v, const struct hit 
 	if (r == 0 && found) {
 		combined.via = via;
 		f[k++] = combined;
-		s->r->rules_score = MAX(s->r->rules_score, combined.confidence);
-		s->r->action = MAX(s->r->action, combined.action);
 	}
 	if (r == 0 && k > 0)
 		r = places_set(s, v, f, k);
+	if (r == 0 && again)
+		k = new_only(s->r, f, k);
 	for (size_t i = 0; r == 0 && i < k; i++)
-		r = finding_add(s, &f[i]);
-	if (r == 0 && loud > 0)
+		r = finding_take(s, &f[i], again);
+	if (r == 0 && loud > 0 && !again)
 		r = ranges_add(s, v, h, loud);
 	def_free(s->mem, f);
 	def_free(s->mem, h);

@@ -95,7 +95,7 @@ bool def_texty(const uint8_t *p, size_t len)
 			if (k > 0 && j == k + 1) {
 				good += j;
 				seen += k;
-				letters += k >= 2;
+				letters += j;
 				i += k;
 			}
 		}
