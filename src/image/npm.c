@@ -78,11 +78,16 @@ static int npm_run(struct build *b, struct npm *n, const char *const *argv, bool
 	return build_run(b, &run, err);
 }
 
-/* Ask the registry what these packages are today: an npm lock file, with integrity hashes. */
+/*
+ * Ask the registry what these packages are today: an npm lock file, with integrity hashes. Twice, as npm
+ * leaves out what packages that bundle others need besides, finds that the next time, and `npm ci` takes
+ * no lock file that lacks it (seen with npm 11.19).
+ */
 static int resolve(struct build *b, struct npm *n, struct creel_err *err)
 {
-	static const char script[] = "mkdir -p /work/npm && cd /work/npm && echo '{\"private\":true}' >package.json && "
-				     "exec \"$@\"";
+	static const char script[] =
+		"mkdir -p /work/npm && cd /work/npm && echo '{\"private\":true}' >package.json && "
+		"\"$@\" && exec \"$1\" install --package-lock-only --ignore-scripts --omit=dev";
 	const struct creel_strs *want = &b->spec->recipe->npm;
 	struct creel_buf autoclean(creel_buf_fini) text;
 	const char *argv[SPECS + 16] = {"/bin/sh",    "-c",	      script,		"npm",

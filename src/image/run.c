@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { ARGS = 256, TICK_MS = 250, TAIL = 2048 };
+enum { ARGS = 256, TICK_MS = 250, TAIL = 4096 };
 
 /* A command line whose made-up words are freed with it. */
 struct args {

@@ -23,9 +23,13 @@ static bool in_path(const char *name, char *ret, size_t size)
 	if (!path || !*path)
 		path = "/usr/local/bin:/usr/bin:/bin";
 	for (const char *p = path; *p; p += strcspn(p, ":"), p += *p == ':') {
-		int n = (int)strcspn(p, ":");
-		if (*p == '/' && (size_t)snprintf(ret, size, "%.*s/%s", n, p, name) < size &&
-		    stat(ret, &st) == 0 && S_ISREG(st.st_mode) && access(ret, X_OK) == 0)
+		size_t n = strcspn(p, ":");
+		if (*p != '/' || n + strlen(name) + 2 > size)
+			continue;
+		memcpy(ret, p, n);
+		ret[n] = '/';
+		strcpy(ret + n + 1, name);
+		if (stat(ret, &st) == 0 && S_ISREG(st.st_mode) && access(ret, X_OK) == 0)
 			return true;
 	}
 	return false;
@@ -39,7 +43,8 @@ int tool_find(const char *name, const char *hint, struct tool *ret, struct creel
 
 	if (!in_path(name, t.program, sizeof(t.program)) || !realpath(t.program, real))
 		return creel_err_set(err, CREEL_E_NOTFOUND, 0, "no %s in your PATH: %s", name, hint);
-	(void)snprintf(t.dir, sizeof(t.dir), "%.*s", (int)(strrchr(t.program, '/') - t.program), t.program);
+	(void)snprintf(t.dir, sizeof(t.dir), "%s", t.program);
+	*strrchr(t.dir, '/') = '\0'; /* there is one: relative folders of PATH are passed over */
 	static const char *const seen[] = {"/usr", "/bin", "/sbin", "/lib"};
 	bool known = false;
 	for (size_t i = 0; i < sizeof(seen) / sizeof(seen[0]); i++)
