@@ -7,6 +7,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+/* a sanitizer's own calls are not ours to list */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#define SANITIZED __has_feature(address_sanitizer)
+#else
+#define SANITIZED 0
+#endif
+
 static const char *const common[] = {
 	"read",	       "write",		"readv",	"writev",	   "close",	    "fcntl",
 	"fstat",       "newfstatat",	"lseek",	"brk",		   "mmap",	    "munmap",
@@ -51,9 +60,5 @@ int creel_sandbox(const char *const *calls, struct creel_err *err)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
 	    setrlimit(RLIMIT_CORE, &none) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "give up privileges");
-#ifdef __SANITIZE_ADDRESS__
-	return 0; /* the sanitizer's own calls are not ours to list */
-#else
-	return filter(calls, err);
-#endif
+	return SANITIZED ? 0 : filter(calls, err);
 }

@@ -365,6 +365,15 @@ static void only_by_redirect(void **state)
 	assert_int_equal(flownet_connect(&net, NET_B, "192.0.2.10", 443, 300), -ETIMEDOUT);
 }
 
+/* a sanitizer keeps what was freed */
+#if defined(__SANITIZE_ADDRESS__)
+#define MEMORY_KB (512 << 10)
+#elif defined(__has_feature)
+#define MEMORY_KB (__has_feature(address_sanitizer) ? 512 << 10 : 32 << 10)
+#else
+#define MEMORY_KB (32 << 10)
+#endif
+
 static long memory_kb(void)
 {
 	char path[64], line[256];
@@ -399,7 +408,7 @@ static void slow_readers_hold_what_is_sent(void **state)
 			sent += k > 0 ? (size_t)k : 0;
 		}
 		assert_true(sent < TOTAL);
-		assert_true(memory_kb() < 32 << 10);
+		assert_true(memory_kb() < MEMORY_KB);
 		while (got < TOTAL) {
 			if (poll(p + (sent == TOTAL), sent == TOTAL ? 1 : 2, FLOWNET_WAIT_MS) <= 0)
 				fail_msg("%zu of %zu came", got, sent);
@@ -440,7 +449,7 @@ static void half_hellos_are_bounded(void **state)
 	flownet_send(mine, hello, n);
 	autofd int s = flownet_accept(tls, -1);
 	flownet_expect(s, hello, n);
-	assert_true(memory_kb() < 32 << 10);
+	assert_true(memory_kb() < MEMORY_KB);
 	for (int i = 0; i < N; i++) {
 		ended += flownet_end(g[i], 0) == 'R';
 		close(g[i]);
@@ -548,8 +557,12 @@ static void dead_it_refuses(void **state)
 	close(net.cell[0].monitor);
 	net.cell[0].monitor = -1;
 	int r;
-	for (int i = 0; (r = flownet_connect(&net, NET_A, "192.0.2.10", 443, FLOWNET_WAIT_MS)) >= 0 && i < 200; i++) {
-		close(r);
+	for (int i = 0; i < 200; i++) {
+		r = flownet_connect(&net, NET_A, "192.0.2.10", 443, FLOWNET_WAIT_MS);
+		if (r == -ECONNREFUSED)
+			break;
+		if (r >= 0) /* or reset: it was in the queue when the listener went */
+			close(r);
 		usleep(20000);
 	}
 	assert_int_equal(r, -ECONNREFUSED);
