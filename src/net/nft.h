@@ -92,6 +92,14 @@ int creel_nft_cell_change(struct creel_nft *nft, const struct creel_nft_cell *ce
 			  const struct creel_nft_edit *edits, size_t n_edits, struct creel_err *err);
 
 /**
+ * Put elements into a cell's set, or take them out, all in one batch: so many names at once cost little
+ * more than one. At most 512.
+ * @return as creel_nft_pin()
+ */
+int creel_nft_pin_all(struct creel_nft *nft, const char *link, const struct creel_nft_edit *edits, size_t n,
+		      struct creel_err *err);
+
+/**
  * Put @p n addresses that @p name resolved to into a cell's set for each opening, until @p ttl seconds
  * from now; one that is there gets the new end.
  * @return 0, CREEL_E_NOTFOUND (no such cell), CREEL_E_TOOBIG, CREEL_E_OS

@@ -84,12 +84,22 @@ void nftb_edit(struct nftb *b, const char *link, const struct creel_nft_edit *ed
 	}
 }
 
+int creel_nft_pin_all(struct creel_nft *nft, const char *link, const struct creel_nft_edit *edits, size_t n,
+		      struct creel_err *err)
+{
+	struct nftb b;
+
+	nftb_begin(&b, nft, CREEL_NFT_TABLE);
+	nftb_edit(&b, link, edits, n);
+	int r = nftb_send(&b, err);
+	return r < 0 ? creel_err_add(err, "pin for %.15s", link) : 0;
+}
+
 int creel_nft_pin(struct creel_nft *nft, const char *link, const char *name, const struct in_addr *addrs,
 		  size_t n, const struct creel_opening *openings, size_t n_openings, uint32_t ttl,
 		  struct creel_err *err)
 {
 	struct creel_nft_edit edits[512];
-	struct nftb b;
 
 	if (n == 0 || n_openings == 0)
 		return 0;
@@ -97,10 +107,7 @@ int creel_nft_pin(struct creel_nft *nft, const char *link, const char *name, con
 		return creel_err_set(err, CREEL_E_TOOBIG, 0, "%zu addresses, %zu openings", n, n_openings);
 	for (size_t k = 0; k < n * n_openings; k++)
 		edits[k] = (struct creel_nft_edit){addrs[k / n_openings], openings[k % n_openings], name, ttl};
-	nftb_begin(&b, nft, CREEL_NFT_TABLE);
-	nftb_edit(&b, link, edits, n * n_openings);
-	int r = nftb_send(&b, err);
-	return r < 0 ? creel_err_add(err, "pin for %.15s", link) : 0;
+	return creel_nft_pin_all(nft, link, edits, n * n_openings, err);
 }
 
 struct listing {

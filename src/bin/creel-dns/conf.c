@@ -8,7 +8,7 @@
 /*
  * One `WORD VALUE...` a line, written by the monitor: the policy's own (policy/policytext.h), and
  *   udp FD, tcp FD, pins FD, events FD      sockets that creel-dns inherits
- *   host ADDR; ipv6 yes
+ *   host ADDR; ipv6 yes; rate N     queries a second instead of DNS_RATE; 0: as many as come
  *   upstream ADDR[@PORT] (up to 8) or `recursive yes`; anchor FILE (the DNSSEC root key)
  */
 static void policy_free(struct creel_policytext *t)
@@ -83,7 +83,13 @@ static int line_read(void *ctx, const char *word, char *rest, struct creel_err *
 		return creel_err_set(err, CREEL_E_SYNTAX, 0, "%s FD", word);
 	if (done > 0)
 		return 1;
-	if (strcmp(word, "ipv6") == 0)
+	long n;
+
+	if (strcmp(word, "rate") == 0) {
+		if (number(rest, 1000000, &n) < 0)
+			return creel_err_set(err, CREEL_E_SYNTAX, 0, "rate N");
+		c->rate = n;
+	} else if (strcmp(word, "ipv6") == 0)
 		c->ipv6 = strcmp(rest, "yes") == 0;
 	else if (strcmp(word, "recursive") == 0)
 		c->recursive = strcmp(rest, "yes") == 0;
@@ -103,7 +109,7 @@ int dns_conf_read(int fd, struct dns_conf *ret, struct creel_err *err)
 	struct creel_buf autoclean(creel_buf_fini) text;
 	ssize_t n;
 
-	*ret = (struct dns_conf){.udp = -1, .tcp = -1, .pins = -1, .events = -1};
+	*ret = (struct dns_conf){.udp = -1, .tcp = -1, .pins = -1, .events = -1, .rate = DNS_RATE};
 	creel_buf_init(&text, CREEL_POLICYTEXT_MAX);
 	do {
 		int r = creel_buf_reserve(&text, 65536, err);

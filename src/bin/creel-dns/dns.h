@@ -32,6 +32,7 @@ enum {
 struct dns_conf {
 	int udp, tcp, pins, events; /* descriptors; tcp and events may be -1 */
 	bool ipv6, recursive;
+	long rate; /* queries a second; 0: no bound, for bench/dns */
 	const char *anchor;
 	const char *upstream[8];
 	size_t n_upstream;

@@ -67,11 +67,13 @@ static bool rate_ok(struct dns *d)
 {
 	struct timespec now;
 
+	if (d->conf.rate == 0)
+		return true;
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	double past = (double)(now.tv_sec - d->refilled.tv_sec) +
 		      (double)(now.tv_nsec - d->refilled.tv_nsec) / 1e9;
 	d->refilled = now;
-	d->tokens = MIN(d->tokens + past * DNS_RATE, (double)DNS_BURST);
+	d->tokens = MIN(d->tokens + past * (double)d->conf.rate, (double)DNS_BURST);
 	if (d->tokens < 1)
 		return false;
 	d->tokens -= 1;
