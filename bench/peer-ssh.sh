@@ -92,6 +92,12 @@ Host peer master
 Host master
 	ControlPath $WORK/master.sock
 C
+	i=0
+	until ssh -F "$WORK/ssh_config" -n peer true 2>"$WORK/err"; do
+		i=$((i + 1))
+		[ $i -lt 30 ] || { cat "$WORK/err" >&2; exit 1; }
+		sleep 1
+	done
 	ssh -F "$WORK/ssh_config" -f -N -M master
 }
 
