@@ -43,7 +43,7 @@ def strict(node):
     if not isinstance(node, dict):
         return node
     out = {k: strict(v) if k != "required" and k != "enum" else v for k, v in node.items()}
-    if out.get("type") == "object":
+    if out.get("type") == "object" and "properties" in out:
         out.setdefault("additionalProperties", False)
     return out
 
@@ -85,6 +85,6 @@ for item in spec["paths"].values():
     for method, op in item.items():
         if method in ("get", "post", "put", "delete", "patch"):
             got = done.get(op["operationId"], set())
-            ok("good" in got and ("error" in got or op["operationId"] == "status"),
+            ok("good" in got and ("error" in got or op["operationId"] in ("status", "approvals")),
                f"operation {op['operationId']} was called, with and without success", sorted(got))
 print(f"1..{n}")
