@@ -371,6 +371,8 @@ static void on_exited(struct eng_cell *c, const struct creel_monmsg *m)
 		creel_event_num(&e, "vmm_status", WEXITSTATUS(status));
 	else
 		creel_event_num(&e, "vmm_signal", WTERMSIG(status));
+	if (m->text[0])
+		(void)snprintf(c->why, sizeof(c->why), "%.199s", m->text);
 	if (c->why[0])
 		creel_event_str(&e, "last", c->why);
 	journal_note(&e);

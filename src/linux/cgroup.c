@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -115,6 +116,23 @@ int creel_cgroup_add(const char *name, pid_t pid, struct creel_err *err)
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = file_write(dirs[i], "cgroup.procs", text, err);
 	return r;
+}
+
+bool creel_cgroup_oom(const char *name)
+{
+	char dirs[2][PATH_MAX], path[PATH_MAX], line[64];
+	size_t n = folders(name, dirs);
+	const char *file = is_v2() ? "memory.events" : "memory.oom_control";
+
+	for (size_t i = 0; i < n; i++) {
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s", dirs[i], file) >= sizeof(path))
+			continue;
+		autofile FILE *f = fopen(path, "re");
+		while (f && fgets(line, sizeof(line), f))
+			if (strncmp(line, "oom_kill ", 9) == 0 && strtoul(line + 9, NULL, 10) > 0)
+				return true;
+	}
+	return false;
 }
 
 static void kill_members(const char *dir)

@@ -23,5 +23,7 @@ void creel_cgroup_root(const char *path);
 int creel_cgroup_make(const char *name, const struct creel_cgroup_limits *limits, struct creel_err *err);
 /** Move a process into it. */
 int creel_cgroup_add(const char *name, pid_t pid, struct creel_err *err);
+/** Has the kernel killed a process of it for want of memory? */
+bool creel_cgroup_oom(const char *name);
 /** Kill what is in it and remove it. One that is not there is no error. */
 int creel_cgroup_remove(const char *name, struct creel_err *err);

@@ -28,7 +28,7 @@ enum creel_mon_type {
 				text: accelerator; one fd, connected to its creel-cell */
 	CREEL_MON_FAILED,    /* cell, state: what failed (a request's type), text: why */
 	CREEL_MON_PORT_OPEN, /* cell, a: index; one fd, listening */
-	CREEL_MON_EXITED,    /* cell, a: the machine's wait status */
+	CREEL_MON_EXITED,    /* cell, a: the machine's wait status, text: why, where the monitor knows */
 	CREEL_MON_SIGNED,    /* a: seq */
 	CREEL_MON_STAGED,    /* cell, text: the secret */
 	CREEL_MON_POLICY,    /* one fd: a cell's sealed policy, new or changed; follows its PLAN */

@@ -423,6 +423,14 @@ int launch_watch(struct mon_cell *c, enum mon_role role, struct creel_err *err)
 	return 0;
 }
 
+bool launch_oom(const struct mon_cell *c)
+{
+	char group[80];
+
+	group_name(c->name, group);
+	return c->grouped && creel_cgroup_oom(group);
+}
+
 void launch_kill(struct mon_cell *c)
 {
 	struct creel_err err = {0};

@@ -86,6 +86,9 @@ static void tell_exited(const struct mon_cell *c)
 	struct creel_monmsg m = {.type = CREEL_MON_EXITED, .a = (uint64_t)(int64_t)c->status};
 
 	(void)snprintf(m.cell, sizeof(m.cell), "%s", c->name);
+	if (c->oom)
+		(void)snprintf(m.text, sizeof(m.text),
+			       "its processes reached their limit of memory on the host, and the kernel ended one");
 	monitor_tell(&m, -1);
 }
 
@@ -95,6 +98,7 @@ void monitor_cell_gone(struct mon_cell *c)
 		return;
 	launch_kill(c);
 	net_cell_down(c);
+	c->oom = launch_oom(c);
 	launch_clean(c->name);
 	c->running = c->adopted = false;
 	tell_exited(c);

@@ -41,6 +41,7 @@ struct mon_cell {
 	bool running, adopted, planned;
 	bool grouped; /* its processes are in a control group with limits */
 	bool lost; /* it ended while no monitor watched */
+	bool oom;  /* the kernel ended one of its processes at the limit of their memory */
 	struct creel_plan plan;	    /* as the user last gave it */
 	struct creel_buf plan_text; /* its octets */
 	struct creel_buf boot;
@@ -162,6 +163,8 @@ int launch_engine(struct creel_err *err);
 int launch_port(const struct creel_plan *plan, size_t i, struct creel_err *err);
 int launch_watch(struct mon_cell *c, enum mon_role role, struct creel_err *err);
 void launch_kill(struct mon_cell *c);
+/** Did the limit of its control group end one of its processes? To be asked before launch_clean(). */
+bool launch_oom(const struct mon_cell *c);
 /** Remove a cell's run folder. Tolerates what is not there. */
 void launch_clean(const char *name);
 

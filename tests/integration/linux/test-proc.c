@@ -175,6 +175,9 @@ static void test_cgroup_v2(void **state)
 	assert_string_equal(file_get(group, "pids.max"), "10");
 	assert_int_equal(creel_cgroup_add("box", 4711, &err), 0);
 	assert_string_equal(file_get(group, "cgroup.procs"), "4711");
+	assert_false(creel_cgroup_oom("box"));
+	file_make(group, "memory.events", "low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\noom_group_kill 0\n");
+	assert_true(creel_cgroup_oom("box"));
 	/* a kernel without accounting of swap */
 	(void)snprintf(cmd, sizeof(cmd), "rm %s/memory.swap.max", group);
 	assert_int_equal(system(cmd), 0);
@@ -220,6 +223,33 @@ static void test_cgroup_v2_kernel(void **state)
 	assert_int_equal(rmdir(root), 0);
 }
 
+/* What the kernel ends at the limit is told. */
+static void test_cgroup_oom(void **state)
+{
+	static const char *const argv[] = {"/bin/sh", "-c",
+		"until grep -q creel-oom /proc/self/cgroup; do sleep 0.05; done; tail </dev/zero", NULL};
+	const struct creel_cgroup_limits limits = {.memory = 32 << 20, .pids = 10};
+	struct creel_err err = {0};
+	char name[64];
+	int pidfd = -1;
+
+	(void)snprintf(name, sizeof(name), "creel-oom-%d", (int)getpid());
+	int r = creel_cgroup_make(name, &limits, &err);
+	if (r == CREEL_E_UNSUPP) {
+		print_message("# no control groups can be used here: %s\n", err.msg);
+		return;
+	}
+	assert_int_equal(r, 0);
+	pid_t pid = creel_proc_spawn(argv, -1, NULL, 0, 0, &pidfd, &err);
+	assert_false(creel_cgroup_oom(name));
+	assert_int_equal(creel_cgroup_add(name, pid, &err), 0);
+	assert_true(ended(pidfd, 60000));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(pidfd);
+	assert_true(creel_cgroup_oom(name));
+	assert_int_equal(creel_cgroup_remove(name, &err), 0);
+}
+
 /* A folder's path over what sun_path holds is no obstacle. */
 static void test_long_path(void **state)
 {
@@ -254,6 +284,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_spawn), cmocka_unit_test(test_pidns), cmocka_unit_test(test_identity),
 					   cmocka_unit_test(test_cgroup),
 					   cmocka_unit_test(test_cgroup_v2), cmocka_unit_test(test_cgroup_v2_kernel),
+					   cmocka_unit_test(test_cgroup_oom),
 					   cmocka_unit_test(test_long_path)};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
