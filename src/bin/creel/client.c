@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -394,8 +395,11 @@ int client_end(struct creel_client *c, struct creel_err *err)
 	static const struct timespec pause = {.tv_nsec = 10000000};
 	int r = client_call(c, "POST", "/v1/shutdown", NULL, NULL, err);
 
+	/* its lock goes with the process; the socket goes a moment before */
+	autofd int lock = openat(c->run_fd, "lock", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	for (int i = 0; r == 0 && i < 1000; i++) {
-		if (faccessat(c->run_fd, "creel.sock", F_OK, 0) < 0)
+		if (faccessat(c->run_fd, "creel.sock", F_OK, 0) < 0 &&
+		    (lock < 0 || flock(lock, LOCK_SH | LOCK_NB) == 0))
 			return 0;
 		(void)nanosleep(&pause, NULL);
 	}
