@@ -397,6 +397,10 @@ void cells_on_monitor(const struct creel_monmsg *m, int fd)
 {
 	struct eng_cell *c = cells_find(m->cell);
 
+	if (m->type == CREEL_MON_FLOW && !m->cell[0]) {
+		flows_open_all(fd);
+		return;
+	}
 	if (m->type == CREEL_MON_PLAN) {
 		on_plan(m, fd);
 		return;

@@ -1,11 +1,13 @@
 #include "engine/approve.h"
 #include "engine/engine.h"
 #include "base/log.h"
+#include "linux/fdpass.h"
 #include "policy/egress.h"
 #include "wire/dns.h"
 #include "wire/dnsmsg.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <libpsl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,7 +16,7 @@
  * What a cell's creel-dns tells: each query and each refusal becomes an event, and a name that waits
  * for a human's word becomes an approval.
  */
-enum { ASK_MS = 24 * 3600 * 1000 };
+enum { ASK_MS = 24 * 3600 * 1000 , ONCE_MS = 5000};
 static const char *const whys[] = {
 	[CREEL_WHY_ENTRY_ALLOW] = "allow",  [CREEL_WHY_ENTRY_DENY] = "deny", [CREEL_WHY_REACH] = "reach",
 	[CREEL_WHY_MODE] = "mode",	    [CREEL_WHY_PORT] = "port",	     [CREEL_WHY_RANGE] = "range",
@@ -124,6 +126,8 @@ static void asked(struct eng_cell *c, const struct creel_dnsmsg *m)
 	struct approve_hash h;
 	uint8_t key[32];
 
+	/* of a name that was made to be misread, this is the part that somebody owns */
+	const char *domain = psl_registrable_domain(psl_builtin(), m->name);
 	approve_hash_begin(&h);
 	approve_hash_add(&h, m->name, strlen(m->name));
 	approve_hash_end(&h, key);
@@ -133,7 +137,7 @@ static void asked(struct eng_cell *c, const struct creel_dnsmsg *m)
 		.subject = m->name,
 		.key = key,
 		.wide = key,
-		.detail = json_object(),
+		.detail = domain ? json_pack("{s:s}", "domain", domain) : json_object(),
 		.ttl_ms = ASK_MS,
 	};
 	const struct creel_approval *p = approve_ask(&ask, &err);
@@ -146,13 +150,54 @@ static void asked(struct eng_cell *c, const struct creel_dnsmsg *m)
 		granted(c, m->name, p->until_ms);
 }
 
+static void unpin(struct eng_cell *c, const char *name)
+{
+	struct creel_monmsg m = {.type = CREEL_MON_UNPIN};
+	struct creel_err err = {0};
+	uint8_t buf[CREEL_MONMSG];
+
+	if (strlen(name) >= sizeof(m.text)) {
+		creel_log_warn("cell %s: a name too long to be unpinned ends with its pins", c->name);
+		return;
+	}
+	(void)snprintf(m.cell, sizeof(m.cell), "%s", c->name);
+	(void)snprintf(m.text, sizeof(m.text), "%.223s", name);
+	creel_monmsg_encode(&m, buf);
+	if (creel_fdpass_send(eng.monitor, buf, sizeof(buf), NULL, 0, &err) < 0)
+		creel_log_error(&err);
+}
+
+/* A grant for one time is used up by the first answer with an address. */
+static void use(struct eng_cell *c, const char *name)
+{
+	const struct creel_approvals *all = approve_all();
+	struct creel_err err = {0};
+
+	for (size_t i = 0; i < all->n; i++)
+		if (all->v[i].kind == CREEL_APPROVAL_EGRESS && all->v[i].state == CREEL_APPROVAL_GRANTED &&
+		    all->v[i].once && strcmp(all->v[i].cell, c->name) == 0 && strcmp(all->v[i].subject, name) == 0) {
+			if (approve_use(all->v[i].id, &err) < 0)
+				creel_log_error(&err);
+			granted(c, name, approve_now_ms() + ONCE_MS);
+			return;
+		}
+}
+
 static void changed(const struct creel_approval *p)
 {
 	struct eng_cell *c = cells_find(p->cell);
 
 	if (!c || p->state == CREEL_APPROVAL_PENDING)
 		return;
+	if (p->state == CREEL_APPROVAL_USED) {
+		/* the one answer: what belongs to it (AAAA, HTTPS) may still come */
+		granted(c, p->subject, approve_now_ms() + ONCE_MS);
+		return;
+	}
 	granted(c, p->subject, p->state == CREEL_APPROVAL_GRANTED ? p->until_ms : 0);
+	/* one that was taken back ends at once; one whose time is over leaves its flows */
+	if (p->state == CREEL_APPROVAL_DENIED)
+		unpin(c, p->subject);
 }
 
 /* A creel-dns begins with what was granted before. */
@@ -170,9 +215,21 @@ static void on_message(struct eng_cell *c, const struct creel_dnsmsg *m)
 {
 	switch (m->type) {
 	case CREEL_DNSMSG_QUERY:
+		if (m->n_addrs > 0)
+			use(c, m->name);
+		told(c, m);
+		return;
 	case CREEL_DNSMSG_REFUSE:
 		told(c, m);
 		return;
+	case CREEL_DNSMSG_TUNNEL: {
+		struct creel_event e = {.kind = CREEL_EV_DNS_TUNNEL, .cell = c->name};
+		creel_event_str(&e, "domain", m->name);
+		creel_event_num(&e, "names", m->count);
+		creel_event_num(&e, "window_s", m->ms);
+		journal_note(&e);
+		return;
+	}
 	case CREEL_DNSMSG_LOST:
 		lost(c, m);
 		return;

@@ -152,6 +152,8 @@ void calls_end_cell(struct eng_cell *c);
 /* flows.c: what its creel-flow tells */
 void flows_open(struct eng_cell *c, int fd);
 void flows_close(struct eng_cell *c);
+/** What creel-flowlog tells, of every cell. */
+void flows_open_all(int fd);
 
 /* dns.c: what its resolver tells */
 void dns_open(struct eng_cell *c, int fd);

@@ -10,8 +10,14 @@
 
 /*
  * What flowed, as creel-flow and creel-flowlog tell it: egress.allow, .deny and .end, and reach.* for
- * flows between cells. A socket that serves one cell speaks for that cell alone, whatever a message says.
+ * flows between cells. A socket that serves one cell speaks for that cell alone, whatever a message says;
+ * creel-flowlog's serves all.
  */
+static struct {
+	int fd;
+	struct event *read;
+} all = {.fd = -1};
+
 static const char *address(const uint8_t raw[16], char ret[INET6_ADDRSTRLEN])
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -79,7 +85,7 @@ static void lost(const char *cell, const struct creel_flowmsg *m)
 	journal_note(&e);
 }
 
-/* @return false: it is not what such a peer sends */
+/* @param c  NULL: each message says its cell. @return false: it is not what such a peer sends */
 static bool packet(struct eng_cell *c, const uint8_t *buf, size_t len)
 {
 	static struct creel_flowmsg m;
@@ -88,14 +94,26 @@ static bool packet(struct eng_cell *c, const uint8_t *buf, size_t len)
 	int r;
 
 	while ((r = creel_flowmsg_next(buf, len, &at, &m, &err)) > 0) {
+		struct eng_cell *of = c ? c : cells_find(m.cell);
+		bool told = m.type >= CREEL_FLOWMSG_ALLOW && m.type <= CREEL_FLOWMSG_END;
 		if (m.type == CREEL_FLOWMSG_LOST)
-			lost(c->name, &m);
-		else if (m.type >= CREEL_FLOWMSG_ALLOW && m.type <= CREEL_FLOWMSG_END)
-			flowed(c, &m);
-		else
+			lost(of ? of->name : "", &m);
+		else if (told && of)
+			flowed(of, &m);
+		else if (!told)
 			return false;
 	}
 	return r == 0;
+}
+
+static void all_close(void)
+{
+	if (all.read)
+		event_free(all.read);
+	all.read = NULL;
+	if (all.fd >= 0)
+		close(all.fd);
+	all.fd = -1;
 }
 
 static void readable(evutil_socket_t fd, short what, void *ctx)
@@ -109,8 +127,11 @@ static void readable(evutil_socket_t fd, short what, void *ctx)
 	if (n > 0 && packet(c, buf, (size_t)n))
 		return;
 	if (n > 0)
-		creel_log_warn("cell %s: its creel-flow sent what is not its to send", c->name);
-	flows_close(c);
+		creel_log_warn("%s sent what is not its to send", c ? "a creel-flow" : "creel-flowlog");
+	if (c)
+		flows_close(c);
+	else
+		all_close();
 }
 
 void flows_close(struct eng_cell *c)
@@ -131,5 +152,16 @@ void flows_open(struct eng_cell *c, int fd)
 	if (!c->flow_read || event_add(c->flow_read, NULL) < 0) {
 		creel_log_warn("cell %s: no memory for what flows", c->name);
 		flows_close(c);
+	}
+}
+
+void flows_open_all(int fd)
+{
+	all_close();
+	all.fd = dup(fd);
+	all.read = all.fd < 0 ? NULL : event_new(eng.base, all.fd, EV_READ | EV_PERSIST, readable, NULL);
+	if (!all.read || event_add(all.read, NULL) < 0) {
+		creel_log_warn("no memory for what flows");
+		all_close();
 	}
 }

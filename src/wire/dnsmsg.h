@@ -16,10 +16,13 @@ enum creel_dnsmsg_type {
 	CREEL_DNSMSG_PINNED,  /* id, result: 0 or a negative enum creel_code */
 	/* the monitor to creel-dns, with a sealed memfd: the policy from now on (policy/policytext.h) */
 	CREEL_DNSMSG_POLICY,
+	/* the same with lines `host ADDRESS`: the addresses that this host has from now on */
+	CREEL_DNSMSG_HOSTS,
 	/* creel-dns to the engine */
 	CREEL_DNSMSG_QUERY = 16, /* answered: name, qtype, rcode, addrs, ms, ttl */
 	CREEL_DNSMSG_REFUSE,	 /* refused: name, qtype, rcode, why, line */
 	CREEL_DNSMSG_ASK,	 /* id, name, qtype: an approval is wanted */
+	CREEL_DNSMSG_TUNNEL,	 /* name: a registrable domain, count: names below it that differ, ms: s of the window */
 	CREEL_DNSMSG_LOST,	 /* count: so many of these could not be sent before */
 	/* the engine to creel-dns */
 	CREEL_DNSMSG_APPROVAL = 32, /* id, count: the approval's number, which the cell is told */

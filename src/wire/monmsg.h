@@ -21,6 +21,7 @@ enum creel_mon_type {
 	CREEL_MON_STAGE,     /* cell, text: the name of a stored secret to put before it anew; answered by
 				STAGED or FAILED */
 	CREEL_MON_APPLY,     /* cell: its running machine takes on the planned policy; APPLIED or FAILED */
+	CREEL_MON_UNPIN,     /* cell, text: a name that a human allowed and took back: its pins and flows end */
 	CREEL_MON_REQUEST_END, /* one more than the last */
 	/* monitor to engine */
 	CREEL_MON_PLAN = 32, /* one fd: a cell's sealed plan, new or changed */
@@ -33,7 +34,8 @@ enum creel_mon_type {
 	CREEL_MON_STAGED,    /* cell, text: the secret */
 	CREEL_MON_POLICY,    /* one fd: a cell's sealed policy, new or changed; follows its PLAN */
 	CREEL_MON_APPLIED,   /* cell, a: flows that were cut */
-	CREEL_MON_FLOW,	     /* cell, one fd: its creel-flow tells here what flowed (wire/flowmsg.h) */
+	CREEL_MON_FLOW,	     /* cell, one fd: its creel-flow tells here what flowed (wire/flowmsg.h);
+				no cell: creel-flowlog does, of all */
 	CREEL_MON_DNS,	     /* cell, one fd: its creel-dns tells here what was asked (wire/dnsmsg.h) */
 	CREEL_MON_SYNCED,    /* all plans and running cells were told: the engine may serve */
 };

@@ -129,3 +129,23 @@ int dns_conf_read(int fd, struct dns_conf *ret, struct creel_err *err)
 	ret->pt = ret->first;
 	return r;
 }
+
+static int host_read(void *ctx, const char *word, char *rest, struct creel_err *err)
+{
+	struct dns_conf *c = ctx;
+
+	if (strcmp(word, "host") != 0 || c->n_host == ELEMENTSOF(c->host))
+		return 0;
+	return creel_net_parse(rest, strlen(rest), &c->host[c->n_host++], err) < 0 ? err->code : 1;
+}
+
+int dns_conf_hosts(struct dns_conf *c, int fd, struct creel_err *err)
+{
+	struct creel_policytext autoclean(creel_policytext_fini) none = {0};
+	struct creel_buf autoclean(creel_buf_fini) text;
+
+	creel_buf_init(&text, 65536);
+	int r = creel_memfd_read_sealed(fd, &text, err);
+	c->n_host = 0;
+	return r < 0 ? r : creel_policytext_read((const char *)text.data, text.len, host_read, c, &none, err);
+}

@@ -44,6 +44,8 @@ struct dns_conf {
 int dns_conf_read(int fd, struct dns_conf *ret, struct creel_err *err);
 /** Another policy, from a sealed memfd; queries under way end by what they were begun with. */
 int dns_conf_policy(struct dns_conf *c, int fd, struct creel_err *err);
+/** The host's addresses, the same way. */
+int dns_conf_hosts(struct dns_conf *c, int fd, struct creel_err *err);
 void dns_conf_fini(struct dns_conf *c);
 
 struct dns_grant {
@@ -61,6 +63,7 @@ struct dns {
 	uint32_t next_id, lost;
 	double tokens;
 	struct timespec refilled;
+	struct dns_tunnels *tunnels;
 	struct dns_grant *grants;
 	size_t n_grants;
 	struct event *ev_udp, *ev_pins, *ev_events;
@@ -92,6 +95,13 @@ void dns_serve_end(struct dns *d);
 void job_send(struct job *j);
 /** To the engine: never blocks; what does not fit is counted, and the count is sent later. */
 void dns_report(struct dns *d, const struct creel_dnsmsg *m);
+
+/**
+ * tunnel.c: count a name that may be resolved.
+ * @param refuse  over the cap it is not resolved; else it is only told
+ * @return false: it is not to be resolved
+ */
+bool dns_tunnel_ok(struct dns *d, const char *name, bool refuse);
 
 /** query.c: a message came; @p j owns where the answer goes. */
 void job_start(struct job *j, const uint8_t *msg, size_t len);

@@ -85,5 +85,6 @@ int main(int argc, char **argv)
 	}
 	dns_conf_fini(&d.conf);
 	free(d.grants);
+	free(d.tunnels);
 	return r < 0;
 }

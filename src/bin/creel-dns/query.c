@@ -378,7 +378,10 @@ void job_start(struct job *j, const uint8_t *msg, size_t len)
 	if (a.decision == CREEL_ALLOW && a.why == CREEL_WHY_REACH) {
 		cell_answer(j);
 	} else if (a.decision == CREEL_ALLOW || (a.decision == CREEL_ASK && granted(j->dns, name.text))) {
-		resolve(j);
+		if (dns_tunnel_ok(j->dns, name.text, j->dns->conf.pt->spec.mode != CREEL_MODE_OPEN))
+			resolve(j);
+		else
+			refuse(j, CREEL_DNS_NXDOMAIN, CREEL_EDE_BLOCKED, "too many names below one domain", NULL);
 	} else if (a.decision == CREEL_ASK) {
 		ask(j, &a);
 	} else {

@@ -197,6 +197,11 @@ static bool peer_read(int fd, struct dns *d)
 				creel_log_error(&err);
 				return false;
 			}
+		} else if (m.type == CREEL_DNSMSG_HOSTS && fd == d->conf.pins && file >= 0) {
+			if (dns_conf_hosts(&d->conf, file, &err) < 0) {
+				creel_log_error(&err);
+				return false;
+			}
 		} else if (m.type == CREEL_DNSMSG_APPROVAL && fd == d->conf.events)
 			job_approval(d, &m);
 		else if (m.type == CREEL_DNSMSG_GRANT && fd == d->conf.events)

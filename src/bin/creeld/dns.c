@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
+#include <linux/rtnetlink.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,21 +141,60 @@ static void pins_readable(evutil_socket_t fd, short what, void *ctx)
 	(void)!send(fd, buf, CREEL_DNSMSG, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-void dns_policy(struct mon_cell *c)
+static void tell(struct mon_cell *c, uint8_t type, const struct creel_buf *text)
 {
-	struct creel_dnsmsg m = {.type = CREEL_DNSMSG_POLICY};
+	struct creel_dnsmsg m = {.type = type};
 	struct creel_err err = {0};
 	uint8_t buf[CREEL_DNSMSG];
 
 	if (c->dns.pins < 0)
 		return;
-	autofd int fd = creel_memfd_sealed("policy", c->policy.data, c->policy.len, &err);
+	autofd int fd = creel_memfd_sealed("dns", text->data, text->len, &err);
 	creel_dnsmsg_encode(&m, buf);
 	/* one that does not hear of it is started anew, and then has it */
 	if (fd < 0 || creel_fdpass_send(c->dns.pins, buf, sizeof(buf), &fd, 1, &err) < 0) {
 		creel_log_error(&err);
 		dns_start(c);
 	}
+}
+
+void dns_policy(struct mon_cell *c)
+{
+	tell(c, CREEL_DNSMSG_POLICY, &c->policy);
+}
+
+static void hosts_changed(evutil_socket_t fd, short what, void *ctx)
+{
+	struct creel_buf autoclean(creel_buf_fini) text;
+	struct creel_err err = {0};
+	uint8_t buf[8192];
+
+	creel_buf_init(&text, 65536);
+	/* what changed does not matter, nor what did not fit: all of them are listed again */
+	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0 || errno == ENOBUFS)
+		errno = 0;
+	if (hosts_add(&text, &err) < 0) {
+		creel_log_error(&err);
+		return;
+	}
+	for (size_t i = 0; i < MON_CELLS; i++)
+		if (mon.cells[i].running && mon.cells[i].ran.net.link)
+			tell(&mon.cells[i], CREEL_DNSMSG_HOSTS, &text);
+}
+
+int dns_hosts_follow(struct creel_err *err)
+{
+	static struct event *read;
+	struct sockaddr_nl at = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
+	autofd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "follow this host's addresses");
+	read = event_new(mon.base, fd, EV_READ | EV_PERSIST, hosts_changed, NULL);
+	if (!read || event_add(read, NULL) < 0)
+		return creel_err_nomem(err);
+	(void)steal_fd(&fd); /* as long as this process */
+	return 0;
 }
 
 static void on_again(evutil_socket_t fd, short what, void *ctx)

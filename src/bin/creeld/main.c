@@ -72,6 +72,8 @@ static int monitor_main(const char *dir, char *vmm, struct creel_err *err)
 		r = where_program("creel-dns", mon.dns_path, sizeof(mon.dns_path), err);
 	if (r == 0)
 		r = where_program("creel-flow", mon.flow_path, sizeof(mon.flow_path), err);
+	if (r == 0)
+		r = where_program("creel-flowlog", mon.flowlog_path, sizeof(mon.flowlog_path), err);
 	ssize_t n = readlink("/proc/self/exe", mon.engine_path, sizeof(mon.engine_path) - 1);
 	if (r == 0 && n <= 0)
 		r = creel_err_set(err, CREEL_E_OS, errno, "find creeld itself");

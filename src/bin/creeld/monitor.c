@@ -117,6 +117,8 @@ static void on_start(struct mon_cell *c, const struct creel_monmsg *m)
 		creel_err_set(&err, CREEL_E_BUSY, 0, "cell '%s' runs", m->cell);
 	else if (launch_cell(c, &fd, &err) == 0) {
 		tell_started(c, fd);
+		if (c->ran.net.link)
+			flowlog_cell(c);
 		flow_start(c);
 		dns_start(c);
 	}
@@ -183,6 +185,14 @@ static void on_apply(struct mon_cell *c, const struct creel_monmsg *m)
 	monitor_tell(&answer, -1);
 }
 
+static void on_unpin(struct mon_cell *c, const struct creel_monmsg *m)
+{
+	struct creel_err err = {0};
+
+	if (c && c->running && net_unpin(c, m->text, &err) < 0)
+		creel_log_error(&err);
+}
+
 static void on_sign(const struct creel_monmsg *m)
 {
 	struct creel_monmsg answer = {.type = CREEL_MON_SIGNED, .a = m->a};
@@ -223,6 +233,9 @@ static void on_request(const struct creel_monmsg *m)
 		return;
 	case CREEL_MON_SIGN:
 		on_sign(m);
+		return;
+	case CREEL_MON_UNPIN:
+		on_unpin(c, m);
 		return;
 	case CREEL_MON_APPLY:
 		on_apply(c, m);
@@ -317,6 +330,11 @@ static int engine_begin(struct creel_err *err)
 			dns_start(c);
 		}
 	}
+	for (size_t i = 0; i < MON_CELLS; i++)
+		if (mon.cells[i].running && mon.cells[i].ran.net.link) {
+			flowlog_engine();
+			break;
+		}
 	struct creel_monmsg m = {.type = CREEL_MON_SYNCED};
 	monitor_tell(&m, -1);
 	return 0;
@@ -426,7 +444,7 @@ static int begin(struct creel_err *err)
 	(void)sodium_mlock(&mon.key, sizeof(mon.key)); /* refused by a small limit: then it is swappable */
 	if ((mon.base = event_base_new()) == NULL)
 		return creel_err_nomem(err);
-	if ((r = signals_take(err)) < 0 || (r = addresses_open(err)) < 0 || (r = net_adopt(err)) < 0 ||
+	if ((r = signals_take(err)) < 0 || (r = addresses_open(err)) < 0 || (r = dns_hosts_follow(err)) < 0 || (r = net_adopt(err)) < 0 ||
 	    (r = adopt_all(err)) < 0)
 		return r;
 	mon.api_listener = creel_unix_listen(mon.run_fd, "creel.sock", SOCK_STREAM, 0660, err);

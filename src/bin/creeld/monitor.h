@@ -23,6 +23,7 @@ enum {
 	MON_UID_BASE = 1879100000,
 	MON_UID_ENGINE = MON_UID_BASE,
 	MON_UID_PROBE = MON_UID_BASE + 1,
+	MON_UID_FLOWLOG = MON_UID_BASE + 2,
 	MON_UID_CELLS = MON_UID_BASE + 16,
 	MON_UID_STEP = 8, /* per cell: one for each role */
 	MON_FLOW_PORT = 8443, /* of creel-flow on each link, which the filter alone leads to */
@@ -77,7 +78,7 @@ struct monitor {
 	struct creel_head_key key;
 	struct mon_cell cells[MON_CELLS];
 	const struct creel_vmm_ops *vmm;
-	char engine_path[512], jail_path[512], cell_path[512], dns_path[512], flow_path[512], vmm_path[PATH_MAX];
+	char engine_path[512], jail_path[512], cell_path[512], dns_path[512], flow_path[512], flowlog_path[512], vmm_path[PATH_MAX];
 	bool quitting;
 };
 extern struct monitor mon;
@@ -114,6 +115,8 @@ void net_cell_down(struct mon_cell *c);
 int net_cell_change(struct mon_cell *c, uint64_t *ret_cut, struct creel_err *err);
 /** Write what @p m asks for into the cell's set, if the cell's policy has it. */
 int net_pin(struct mon_cell *c, const struct creel_dnsmsg *m, struct creel_err *err);
+/** A name that was granted (mode ask) is no more: its pins go, its flows are cut. Others are not touched. */
+int net_unpin(struct mon_cell *c, const char *name, struct creel_err *err);
 /** Remove all of it: namespace, table, uplink. */
 void net_down(void);
 /** Be in the cells' namespace until net_leave(). */
@@ -143,6 +146,16 @@ int flow_pin(struct mon_cell *c, const struct creel_dnsmsg *pin, bool granted, s
 void flow_unpin(struct mon_cell *c, const char *name);
 void flow_policy(struct mon_cell *c);
 
+/* flowlog.c: what the filter tells, for all cells */
+void flowlog_start(void);
+void flowlog_stop(void);
+void flowlog_cell(struct mon_cell *c);
+void flowlog_cell_gone(const struct mon_cell *c);
+void flowlog_pin(const struct mon_cell *c, const struct creel_dnsmsg *pin, bool granted);
+void flowlog_engine(void);
+/** A cell's NFLOG group. */
+uint16_t flowlog_group(const struct mon_cell *c);
+
 /* dns.c: each cell's resolver */
 struct dns_upstream {
 	char addr[INET6_ADDRSTRLEN];
@@ -153,6 +166,8 @@ size_t dns_upstreams(const struct creel_plan *p, struct dns_upstream ret[CREEL_P
 /** Start a cell's creel-dns, or another after one that ended. */
 void dns_start(struct mon_cell *c);
 void dns_stop(struct mon_cell *c);
+/** An answer may not lead to this host: its addresses are followed from now on. */
+int dns_hosts_follow(struct creel_err *err);
 /** Tell it the policy that the cell has now. */
 void dns_policy(struct mon_cell *c);
 

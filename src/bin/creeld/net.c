@@ -50,17 +50,21 @@ int net_enter(int *ret_back, struct creel_err *err)
 	return creel_netns_enter(net.ns, ret_back, err);
 }
 
-/* A TCP flow that was cut is not taken up again from its middle. */
-static int loose_off(struct creel_err *err)
+/* A TCP flow that was cut is not taken up again from its middle; flows are counted, and their end is told. */
+static int conntrack_set(struct creel_err *err)
 {
-	static const char path[] = "/proc/sys/net/netfilter/nf_conntrack_tcp_loose";
+	static const char *const sysctls[][2] = {{"tcp_loose", "0"}, {"acct", "1"}, {"events", "1"}, {"timestamp", "1"}};
+	char path[80];
 	int back, r = net_enter(&back, err);
 
 	if (r < 0)
 		return r;
-	autofd int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		r = creel_err_set(err, CREEL_E_OS, errno, "set %s", path);
+	for (size_t i = 0; r == 0 && i < ELEMENTSOF(sysctls); i++) {
+		(void)snprintf(path, sizeof(path), "/proc/sys/net/netfilter/nf_conntrack_%s", sysctls[i][0]);
+		autofd int fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, sysctls[i][1], 1) != 1)
+			r = creel_err_set(err, CREEL_E_OS, errno, "set %s", path);
+	}
 	creel_netns_leave(back);
 	return r;
 }
@@ -82,7 +86,7 @@ static int sockets_open(struct creel_err *err)
 		*err = (struct creel_err){0};
 		r = 0;
 	}
-	return r < 0 ? r : loose_off(err);
+	return r < 0 ? r : conntrack_set(err);
 }
 
 static void sockets_close(void)
@@ -132,6 +136,7 @@ void net_down(void)
 
 	if (!net.up || ns_path(path, &err) < 0)
 		return;
+	flowlog_stop();
 	if (creel_uplink_down(&net.uplink, &err) < 0)
 		creel_log_error(&err);
 	sockets_close();
@@ -172,6 +177,7 @@ static int filter_of(const struct mon_cell *c, const struct creel_policytext *t,
 					  .dns_uid = launch_uid(c, ROLE_DNS),
 					  .flow_uid = launch_uid(c, ROLE_FLOW),
 					  .flow_port = MON_FLOW_PORT,
+					  .log_group = flowlog_group(c),
 					  .resolvers = f->resolvers};
 	memcpy(f->cell.mac, f->link.guest_mac, sizeof(f->cell.mac));
 	for (size_t i = 0; t && i < t->spec.n_reach; i++)
@@ -291,6 +297,8 @@ void net_cell_down(struct mon_cell *c)
 	dns_stop(c);
 	flow_stop(c);
 	netproc_stop(&c->procs[ROLE_FLOW_OLD]);
+	if (c->ran.net.link)
+		flowlog_cell_gone(c);
 	if (f && net.up && c->ran.net.link && filter_of(c, NULL, f, &err) == 0 &&
 	    creel_nft_cell_remove(&net.nft, &f->cell, &err) < 0 && err.code != CREEL_E_NOTFOUND)
 		creel_log_error(&err);
@@ -465,6 +473,69 @@ int net_cell_change(struct mon_cell *c, uint64_t *ret_cut, struct creel_err *err
 	return r < 0 ? r : adopt_save(c, dirfd, err);
 }
 
+struct forgetting {
+	struct changing *g;
+	const char *name;
+	uint8_t (*addrs)[16];
+	size_t n;
+};
+
+static void address_noted(void *ctx, const char *name, const uint8_t addr[16], int64_t until, bool granted)
+{
+	struct forgetting *f = ctx;
+
+	if (strcmp(name, f->name) == 0 && f->n < 1024)
+		memcpy(f->addrs[f->n++], addr, 16);
+}
+
+/* What the name alone had opened. */
+static void edits_of(struct forgetting *f)
+{
+	struct creel_opening o[16];
+
+	for (size_t i = 0; i < f->n; i++) {
+		size_t n = openings_of(f->g->was, f->name, f->addrs[i], true, o);
+		for (size_t k = 0; k < n; k++) {
+			struct creel_nft_edit e = {.opening = o[k], .name = f->name};
+			memcpy(&e.addr, f->addrs[i] + 12, 4);
+			if (!elsewhere(f->g, f->addrs[i], &o[k]))
+				edit_add(f->g, e);
+		}
+	}
+}
+
+int net_unpin(struct mon_cell *c, const char *name, struct creel_err *err)
+{
+	struct creel_question q = {.name = name};
+	struct creel_answer a;
+	uint64_t cut = 0;
+	int back;
+
+	if (!c->live)
+		return 0;
+	creel_policy_decide(&c->live->policy, &q, &a);
+	if (a.decision != CREEL_ASK)
+		return 0; /* it is the file's to open */
+	struct changing g = {.c = c, .was = &c->live->policy, .will = &c->live->policy};
+	struct forgetting f = {.g = &g, .name = name, .addrs = calloc(1024, 16)};
+	autofree struct filter *filter = calloc(1, sizeof(*filter));
+	int r = f.addrs && filter ? filter_of(c, c->live, filter, err) : creel_err_nomem(err);
+	if (r == 0) {
+		creel_pins_each(&c->pins, address_noted, &f);
+		creel_pins_drop(&c->pins, name);
+		edits_of(&f);
+		r = g.nomem ? creel_err_nomem(err) : creel_nft_cell_change(&net.nft, &filter->cell, g.edits, g.n, err);
+	}
+	free(f.addrs);
+	free(g.edits);
+	flow_unpin(c, name);
+	if (r == 0 && (r = net_enter(&back, err)) == 0) {
+		r = creel_ct_cut(link_of(c).addr, flow_kept, c, &cut, err);
+		creel_netns_leave(back);
+	}
+	return r;
+}
+
 int net_pin(struct mon_cell *c, const struct creel_dnsmsg *m, struct creel_err *err)
 {
 	static const uint8_t v4[12] = {[10] = 0xff, [11] = 0xff};
@@ -500,5 +571,7 @@ int net_pin(struct mon_cell *c, const struct creel_dnsmsg *m, struct creel_err *
 		r = creel_pins_add(&c->pins, m->name, m->addr[i], now_s() + ttl, asked, now_s(), err);
 	if (r == 0)
 		r = creel_nft_pin(&net.nft, link.name, m->name, addrs, m->n_addrs, openings, n, ttl, err);
+	if (r == 0)
+		flowlog_pin(c, m, asked);
 	return r < 0 ? r : flow_pin(c, m, asked, err);
 }
