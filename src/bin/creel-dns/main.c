@@ -4,10 +4,9 @@
  */
 #include "base/log.h"
 #include "dns.h"
-#include <cap-ng.h>
+#include "linux/sandbox.h"
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <unbound-event.h>
 #include <unbound.h>
 #include <unistd.h>
@@ -42,15 +41,12 @@ static int resolver_start(struct dns *d, struct creel_err *err)
 	return 0;
 }
 
-static int privileges_drop(struct creel_err *err)
-{
-	capng_clear(CAPNG_SELECT_BOTH);
-	if (geteuid() == 0 && capng_apply(CAPNG_SELECT_BOTH) < 0)
-		return creel_err_set(err, CREEL_E_OS, 0, "give up capabilities");
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "give up privileges");
-	return 0;
-}
+/* libunbound's: its sockets are made as it asks, and its root key is read with the first question */
+static const char *const calls[] = {
+	"socket",      "bind",	    "connect", "listen",  "accept",  "accept4", "getsockopt", "setsockopt",
+	"getsockname", "getpeername", "shutdown", "sendto", "sendmsg", "recvfrom", "recvmsg",  "openat",
+	"ioctl",       "prlimit64", "uname",   "pread64", NULL,
+};
 
 int main(int argc, char **argv)
 {
@@ -63,8 +59,6 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	int r = dns_conf_read(atoi(argv[1]), &d.conf, &err);
-	if (r >= 0)
-		r = privileges_drop(&err);
 	d.base = r >= 0 ? event_base_new() : NULL;
 	if (r >= 0 && !d.base)
 		r = creel_err_nomem(&err);
@@ -72,6 +66,8 @@ int main(int argc, char **argv)
 		r = resolver_start(&d, &err);
 	if (r >= 0)
 		r = dns_serve(&d, &err);
+	if (r >= 0)
+		r = creel_sandbox(calls, &err);
 	if (r >= 0 && event_base_dispatch(d.base) < 0)
 		r = creel_err_set(&err, CREEL_E_OS, errno, "loop");
 	if (r < 0)

@@ -4,6 +4,7 @@
  */
 #include "tests/cmocka-all.h"
 #include "base/cleanup.h"
+#include "linux/fdpass.h"
 #include "linux/memfd.h"
 #include "policy/egress.h"
 #include "wire/be.h"
@@ -47,6 +48,8 @@ static const struct {
 	{"denied.good.example", CREEL_DNS_A, "198.51.100.9"},
 	{"big.good.example", CREEL_DNS_TXT, "3000"},
 	{"small.good.example", CREEL_DNS_TXT, "100"},
+	{"later.example", CREEL_DNS_A, "192.0.2.15"},
+	{"moved.example", CREEL_DNS_A, "203.0.113.9"},
 };
 
 static void *upstream_run(void *arg)
@@ -510,6 +513,71 @@ static void large_answers_go_by_tcp(void **state)
 	assert_int_equal(reply.ede, -1);
 }
 
+/* A tunnel's names are all new; one domain of its own, so that the others' counts are as they were. */
+static void names_below_a_domain_are_capped(void **state)
+{
+	unsigned refused = 0, told = 0;
+	uint8_t buf[CREEL_DNSMSG];
+	struct creel_dnsmsg m;
+	struct creel_err err = {0};
+	char name[64];
+
+	ask("other.good.example", CREEL_DNS_A, false);
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "n%d.good.example", i);
+		ask(name, CREEL_DNS_A, false);
+		assert_int_equal(reply.rcode, CREEL_DNS_NXDOMAIN); /* upstream has none of them */
+		refused += reply.ede == CREEL_EDE_BLOCKED;
+		/* read as they come: the socket does not hold them all */
+		while (recv(events, buf, sizeof(buf), MSG_DONTWAIT) == sizeof(buf))
+			if (creel_dnsmsg_decode(buf, sizeof(buf), &m, &err) == 0 && m.type == CREEL_DNSMSG_TUNNEL) {
+				assert_string_equal(m.name, "good.example");
+				assert_int_equal(m.count, 256);
+				told++;
+			}
+	}
+	assert_in_range(refused, 40, 60);
+	assert_int_equal(told, 1);
+	ask("other.good.example", CREEL_DNS_A, false); /* asked for before: it goes on */
+	assert_int_equal(reply.answers, 1);
+}
+
+static void tell(uint8_t type, const char *text)
+{
+	struct creel_dnsmsg m = {.type = type};
+	struct creel_err err = {0};
+	uint8_t buf[CREEL_DNSMSG];
+	autofd int fd = creel_memfd_sealed("told", text, strlen(text), &err);
+
+	creel_dnsmsg_encode(&m, buf);
+	if (fd < 0 || creel_fdpass_send(pins, buf, sizeof(buf), &fd, 1, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+static void policy_and_hosts_change_live(void **state)
+{
+	tell(CREEL_DNSMSG_POLICY, "mode listed 1\nallow 2 later.example\nallow 3 moved.example\n");
+	/* the message may come behind the first question */
+	for (int i = 0; i < 100; i++) {
+		ask("later.example", CREEL_DNS_A, false);
+		if (reply.answers == 1)
+			break;
+		usleep(20000);
+	}
+	assert_int_equal(reply.answers, 1);
+	ask("good.example", CREEL_DNS_A, false);
+	assert_int_equal(reply.ede, CREEL_EDE_BLOCKED);
+	ask("moved.example", CREEL_DNS_A, false);
+	assert_int_equal(reply.answers, 1);
+	tell(CREEL_DNSMSG_HOSTS, "host 203.0.113.9\nhost 2001:db8::9\n");
+	for (int i = 0; i < 100 && reply.ede != CREEL_EDE_FILTERED; i++) {
+		ask("moved.example", CREEL_DNS_A, false);
+		usleep(20000);
+	}
+	assert_int_equal(reply.ede, CREEL_EDE_FILTERED);
+	tell(CREEL_DNSMSG_POLICY, "mode ask 7\nallow 8 good.example\nallow 8 *.good.example\n");
+}
+
 static void garbage_ends_nothing(void **state)
 {
 	static const struct {
@@ -596,6 +664,8 @@ int main(void)
 		cmocka_unit_test(no_pin_no_answer),
 		cmocka_unit_test(cells_that_may_be_reached_resolve),
 		cmocka_unit_test(large_answers_go_by_tcp),
+		cmocka_unit_test(names_below_a_domain_are_capped),
+		cmocka_unit_test(policy_and_hosts_change_live),
 		cmocka_unit_test(garbage_ends_nothing),
 		cmocka_unit_test(a_flood_is_held_down),
 		cmocka_unit_test(without_the_monitor_it_ends),
