@@ -23,6 +23,8 @@ static json_t *not_enforced(const struct creel_cell_cfg *c)
 		json_array_append_new(a, json_string("gate"));
 	if (c->broker.n > 0)
 		json_array_append_new(a, json_string("broker"));
+	if (c->ipv6.v)
+		json_array_append_new(a, json_string("ipv6: a cell has IPv4 alone"));
 	return a;
 }
 

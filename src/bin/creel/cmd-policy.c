@@ -202,8 +202,10 @@ int cmd_policy(struct creel_cli *cli, int argc, char **argv, struct creel_err *e
 	struct creel_config autoclean(creel_config_fini) config = {0};
 	int o;
 
+	if (argc == 3 && strcmp(argv[1], "suggest") == 0)
+		return policy_suggest(cli, argv[2], err);
 	if (argc < 2 || strcmp(argv[1], "test") != 0)
-		return creel_err_set(err, CREEL_E_USAGE, 0, "policy test CELL TARGET; see --help");
+		return creel_err_set(err, CREEL_E_USAGE, 0, "policy test CELL TARGET, or policy suggest CELL; see --help");
 	optind = 0;
 	opterr = 0;
 	while ((o = getopt_long(argc - 1, argv + 1, ":f:c:", options, NULL)) != -1) {

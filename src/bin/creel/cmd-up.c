@@ -222,6 +222,8 @@ static void warn(const struct coming *c)
 				f->secrets.v[i].name.s);
 	if (f->broker.n > 0)
 		fprintf(stderr, "creel: %s: there is no broker yet\n", f->name.s);
+	if (f->ipv6.v)
+		fprintf(stderr, "creel: %s: has IPv4 alone: ipv6 is not written yet\n", f->name.s);
 }
 
 static int unsupported(const struct coming *c, struct creel_err *err)

@@ -23,3 +23,6 @@ int cmd_secret(struct creel_cli *cli, int argc, char **argv, struct creel_err *e
 int cmd_events(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_open(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_scan(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+
+/* cmd-suggest.c: a part of `creel policy` */
+int policy_suggest(struct creel_cli *cli, const char *cell, struct creel_err *err);

@@ -152,11 +152,12 @@ const struct creel_verb creel_verbs[] = {
 	},
 	{
 		.name = "policy",
-		.args = "test [-f FILE] CELL NAME[:PORT]|ADDR:PORT[/udp]|--command STRING",
+		.args = "test [-f FILE] CELL NAME[:PORT]|ADDR:PORT[/udp]|--command STRING | suggest CELL",
 		.summary = "say what a cell's policy answers, and which line of the file decides",
 		.help = "from the file alone, by the code that decides at run time; a name without a port\n"
 			"means 443. exit status 0: allowed; 3: asked or denied\n"
-			"  --command STRING  what the cell's gate says of that command line; nothing is run\n\n"
+			"  --command STRING  what the cell's gate says of that command line; nothing is run\n"
+			"`suggest` reads the record instead: what the cell used, as a policy to review and paste\n\n"
 			"examples:\n  creel policy test openclaw discord.com\n"
 			"  creel policy test -f examples/openclaw.yaml openclaw gog.creel:22 --json\n"
 			"  creel policy test gog --command \"gog gmail search 'from:boss'\"\n",

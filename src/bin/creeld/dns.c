@@ -106,8 +106,6 @@ static int conf_make(const struct mon_cell *c, struct creel_err *err)
 		r = creel_buf_addf(&text, err, "upstream %s@%u\n", up[i].addr, up[i].port);
 	if (r == 0 && n == 0)
 		r = creel_buf_adds(&text, "recursive yes\n", err);
-	if (r == 0 && c->ran.net.ipv6)
-		r = creel_buf_adds(&text, "ipv6 yes\n", err);
 	if (r == 0)
 		r = hosts_add(&text, err);
 	if (r == 0)

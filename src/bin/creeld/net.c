@@ -463,7 +463,11 @@ int net_cell_change(struct mon_cell *c, uint64_t *ret_cut, struct creel_err *err
 		return creel_err_add(err, "change the policy of cell '%s'", c->name);
 	}
 	policy_set(c, will);
-	dns_policy(c);
+	if (before->net.recursive == c->ran.net.recursive && before->net.n_upstreams == c->ran.net.n_upstreams &&
+	    memcmp(before->net.upstreams, c->ran.net.upstreams, sizeof(before->net.upstreams)) == 0)
+		dns_policy(c);
+	else
+		dns_start(c); /* whom it asks, it is told once */
 	flow_policy(c);
 	if ((r = net_enter(&back, err)) == 0) {
 		r = creel_ct_cut(link_of(c).addr, flow_kept, c, ret_cut, err);
