@@ -30,7 +30,8 @@ bool def_ngram_builtin(struct def_ngram *ret);
 /**
  * Score a words view.
  *
- * @param ret_from, ret_to  the window that decided
+ * @param ret_from  the window that decided: its first octet
+ * @param ret_to    and one past its last
  * @return 0..1
  */
 double def_ngram_score(const struct def_ngram *m, const uint8_t *words, size_t len, size_t *ret_from,

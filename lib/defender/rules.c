@@ -314,11 +314,32 @@ static void clear(struct def_rules *r, size_t rule)
 	r->rules[rule].builtin = -1;
 }
 
+/* 0.85: digits and a point whatever the locale; strtod() would want a comma in some */
+static bool share_parse(const char *s, double *ret)
+{
+	double v = 0, unit = 1;
+	bool point = false;
+
+	for (const char *p = s; *p; p++) {
+		if (*p == '.' && !point) {
+			point = true;
+		} else if (*p >= '0' && *p <= '9') {
+			unit /= point ? 10 : 1;
+			v = point ? v + (*p - '0') * unit : v * 10 + (*p - '0');
+		} else {
+			return false;
+		}
+	}
+	if (!(v > 0 && v <= 1))
+		return false;
+	*ret = v;
+	return true;
+}
+
 static int on_key(struct reader *rd, const char *key, char *rest)
 {
 	struct def_rule *u = &rd->r->rules[rd->rule];
 	int k = find_word(keys, ELEMENTSOF(keys), key), v;
-	char *end;
 
 	switch (k) {
 	case K_TITLE:
@@ -331,10 +352,9 @@ static int on_key(struct reader *rd, const char *key, char *rest)
 		u->severity = (enum creel_defender_severity)v;
 		return 0;
 	case K_CONFIDENCE:
-		u->confidence = strtod(rest, &end);
-		if (end == rest || *end || !(u->confidence > 0 && u->confidence <= 1))
-			return bad(rd, "confidence is over 0 and at most 1, got", rest);
-		return 0;
+		return share_parse(rest, &u->confidence)
+			       ? 0
+			       : bad(rd, "confidence is over 0 and at most 1, like 0.85, got", rest);
 	case K_WORDS:
 		return on_pattern(rd, DEF_WORDS, rest);
 	case K_ANY:
@@ -346,13 +366,16 @@ static int on_key(struct reader *rd, const char *key, char *rest)
 	case K_CONTEXT:
 		return on_pattern(rd, DEF_CONTEXT, rest);
 	case K_BUILTIN:
-		if ((u->builtin = find_word(builtins, ELEMENTSOF(builtins), rest)) < 0)
+		if ((v = find_word(builtins, ELEMENTSOF(builtins), rest)) < 0)
 			return bad(rd, "unknown builtin", rest);
+		u->builtin = v;
 		return 0;
 	case K_DIRECTION:
-		u->in = strcmp(rest, "in") == 0 || strcmp(rest, "both") == 0;
-		u->out = strcmp(rest, "out") == 0 || strcmp(rest, "both") == 0;
-		return u->in || u->out ? 0 : bad(rd, "direction is in, out or both, got", rest);
+		if ((v = find_word((const char *const[]){"in", "out", "both"}, 3, rest)) < 0)
+			return bad(rd, "direction is in, out or both, got", rest);
+		u->in = v != 1;
+		u->out = v != 0;
+		return 0;
 	case K_SPLIT:
 		u->split = true;
 		return 0;
