@@ -4,7 +4,7 @@ TEST = tools/run-tests $(BUILD)
 ASAN = -Db_sanitize=address,undefined -Db_lundef=false
 
 .PHONY: help deps setup build run test test-unit test-integration test-e2e test-attack test-fuzz \
-	test-asan test-asan-clang coverage bench lint format fuzz install clean
+	test-asan test-asan-clang coverage bench eval model lint format fuzz install clean
 
 help: ## say all targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 20
@@ -58,6 +58,14 @@ coverage: deps ## what unit and integration tests run: lines and branches; a pag
 
 bench: build ## one figure against its peer: make bench NAME=boot
 	@bench/$(NAME)
+
+eval: build ## what the defender finds of labelled texts (DATA=FILE, MODELS=DIR)
+	@tools/defender/eval $(BUILD)
+
+model: build ## train the defender's built-in model again, the same octets from the same texts
+	@CREEL_DEFENDER_CACHE=$(BUILD)/tools/defender/rules-cache $(BUILD)/tools/defender/defender-train \
+		-o lib/defender/ngram.bin $${CREEL_SHARED:-../shared}/data/eval/open.jsonl \
+		tools/defender/own.txt $$(cat tools/defender/benign.list)
 
 lint: build ## clang-format, clang-tidy, cppcheck, layers, manuals and event kinds against the tables
 	@tools/lint $(BUILD)
