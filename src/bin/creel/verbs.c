@@ -9,7 +9,7 @@ const struct creel_verb creel_verbs[] = {
 		.summary = "start the cells of creel.yaml, or bring them to what it says now",
 		.help = "builds images that are missing, starts creeld when none runs, shows progress, and\n"
 			"returns when every cell is ready; a cell that runs as the file says is left alone\n\n"
-			"examples:\n  creel up\n  creel -f examples/base.yaml up box\n",
+			"examples:\n  creel up\n  creel -f examples/minimal.yaml up box\n",
 		.run = cmd_up,
 	},
 	{
