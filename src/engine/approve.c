@@ -82,7 +82,7 @@ static int note(enum creel_event_kind kind, const struct creel_approval *p, stru
 	} else if (kind == CREEL_EV_APPROVAL_ASK) {
 		char hex[65];
 		sodium_bin2hex(hex, sizeof(hex), p->key, sizeof(p->key));
-		creel_event_str(&e, "hash", hex);
+		creel_event_str(&e, "action", hex);
 		creel_event_num(&e, "wait_s", (p->expires_ms - p->asked_ms) / 1000);
 		return journal_add(&e, err);
 	}

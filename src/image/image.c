@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-static const char format_version[] = "creel-image-3";
+static const char format_version[] = "creel-image-4";
 enum { SOURCE_MAX = 32 << 20 };
 
 int creel_image_builtin(const char *name, struct creel_recipe *ret, struct creel_err *err)

@@ -98,7 +98,8 @@ static int users_install(int root, const struct creel_recipe *r, struct creel_er
 		(void)snprintf(line, sizeof(line), "%s:x:%d:\n", u->name.s, id);
 		if (rc == 0)
 			rc = append(root, "/etc/group", line, err);
-		(void)snprintf(line, sizeof(line), "%s:!:1:0:99999:7:::\n", u->name.s);
+		/* no password, and not locked: sshd refuses even the key of a locked account */
+		(void)snprintf(line, sizeof(line), "%s:*:1:0:99999:7:::\n", u->name.s);
 		if (rc == 0)
 			rc = append(root, "/etc/shadow", line, err);
 	}

@@ -7,6 +7,7 @@ void creel_gateconf_fini(struct creel_gateconf *c)
 		return;
 	creel_gate_fini(&c->gate);
 	free(c->env);
+	free(c->secret);
 	free(c->text);
 	*c = (struct creel_gateconf){0};
 }
@@ -17,6 +18,19 @@ struct reading {
 	struct creel_rule_text *rules[3];
 	size_t n[3];
 };
+
+static int secret_add(struct creel_gateconf *c, char *value, struct creel_err *err)
+{
+	char *path = strchr(value, ' ');
+	size_t n = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+
+	if (!path || path[1] != '/' || value + n != path || n == 0 || strncmp(value, "LD_", 3) == 0)
+		return creel_err_set(err, CREEL_E_INVALID, 0, "secret wants NAME and an absolute path, and never LD_");
+	*path++ = '\0';
+	c->secret[c->n_secret++] = value;
+	c->secret[c->n_secret++] = path;
+	return 0;
+}
 
 /* These would let whoever sets them run code of theirs in the tool. */
 static bool env_ok(const char *v)
@@ -69,6 +83,8 @@ static int line_read(struct reading *r, char *line, uint32_t number, struct cree
 			return creel_err_set(err, CREEL_E_INVALID, 0, "`wait` is 10 to 86400 seconds");
 		return 0;
 	}
+	if (strcmp(line, "secret") == 0)
+		return secret_add(r->conf, value, err);
 	if (strcmp(line, "env") != 0)
 		return creel_err_set(err, CREEL_E_SYNTAX, 0, "unknown word `%.40s`", line);
 	if (!env_ok(value))
@@ -109,10 +125,11 @@ int creel_gateconf_parse(const char *text, size_t len, struct creel_gateconf *re
 		lines += text[i] == '\n';
 	conf.text = strndup(text, len);
 	conf.env = calloc(lines, sizeof(*conf.env));
+	conf.secret = calloc(2 * lines, sizeof(*conf.secret));
 	autofree struct creel_rule_text *deny = calloc(lines, sizeof(*deny));
 	autofree struct creel_rule_text *ask = calloc(lines, sizeof(*ask));
 	autofree struct creel_rule_text *allow = calloc(lines, sizeof(*allow));
-	if (!conf.text || !conf.env || !deny || !ask || !allow)
+	if (!conf.text || !conf.env || !conf.secret || !deny || !ask || !allow)
 		return creel_err_nomem(err);
 	r.rules[CREEL_DENY] = deny;
 	r.rules[CREEL_ASK] = ask;

@@ -2,8 +2,8 @@
 #include "policy/gate.h"
 
 /*
- * What creel-gate is started with: a text file that the host writes into the tool's cell, where
- * only root writes it. One `WORD VALUE` a line, in any order, # begins a comment line:
+ * What creel-gate is started with: /etc/creel/tool.conf of the recipe, and /etc/creel/gate.conf that the
+ * host writes into the tool's cell; only root writes them there. Both are read as one text. One `WORD VALUE` a line, in any order, # begins a comment line:
  *
  *   program gog                 the tool's name: the verb table is the built-in one
  *   exec /usr/local/bin/gog     what is run
@@ -11,6 +11,7 @@
  *   log /var/log/creel-gate     one line a call is appended
  *   host /run/creel/host.sock   where the host is asked and told; without it an ask is refused
  *   wait 600                    seconds that a human has
+ *   secret NAME FILE            a variable whose value is what FILE holds; without the file there is none
  *   env NAME=VALUE              its environment, besides PATH, HOME and LANG; any number
  *   allow|ask|deny RULE         any number
  */
@@ -22,6 +23,8 @@ struct creel_gateconf {
 	unsigned wait_s;
 	const char **env; /* ended by NULL */
 	size_t n_env;
+	const char **secret; /* NAME, FILE, NAME, FILE...; ended by NULL */
+	size_t n_secret;     /* strings */
 	struct creel_gate gate;
 };
 

@@ -24,30 +24,63 @@
 #define REFUSED 6
 #define FAILED	125
 
-static int conf_read(const char *path, struct creel_gateconf *ret, struct creel_err *err)
+static int file_read(const char *path, struct creel_buf *text, struct creel_err *err)
 {
-	struct creel_buf autoclean(creel_buf_fini) text;
 	autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
 	ssize_t n;
 	int r;
 
-	creel_buf_init(&text, CREEL_GATECONF_MAX);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
 	if (!S_ISREG(st.st_mode) || (st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 022))
 		return creel_err_set(err, CREEL_E_DENIED, 0, "%s may be written by others", path);
 	do {
-		r = creel_buf_reserve(&text, 4096, err);
+		r = creel_buf_reserve(text, 4096, err);
 		if (r < 0)
 			return creel_err_add(err, "read %s", path);
-		n = read(fd, text.data + text.len, 4096);
+		n = read(fd, text->data + text->len, 4096);
 		if (n < 0)
 			return creel_err_set(err, CREEL_E_OS, errno, "read %s", path);
-		text.len += (size_t)n;
+		text->len += (size_t)n;
 	} while (n > 0);
-	r = creel_gateconf_parse((const char *)text.data, text.len, ret, err);
-	return r < 0 ? creel_err_add(err, "%s", path) : 0;
+	return 0;
+}
+
+/* The recipe's file and the host's, or the one that tests give. */
+static int conf_read(const char *path, struct creel_gateconf *ret, struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_buf_fini) text;
+	int r = 0;
+
+	creel_buf_init(&text, CREEL_GATECONF_MAX);
+	if (!path)
+		r = file_read("/etc/creel/tool.conf", &text, err);
+	if (r == 0 && !path)
+		r = creel_buf_adds(&text, "\n", err);
+	if (r == 0)
+		r = file_read(path ? path : "/etc/creel/gate.conf", &text, err);
+	if (r == 0)
+		r = creel_gateconf_parse((const char *)text.data, text.len, ret, err);
+	return r < 0 ? creel_err_add(err, "%s", path ? path : "the gate's configuration") : 0;
+}
+
+/* NAME=what the file holds, its last newline apart; a file that is not there gives none. */
+static int secret_take(const char *name, const char *path, char **ret, struct creel_err *err)
+{
+	static char value[65536];
+	ssize_t n = 0, got = 0;
+
+	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
+	while (got < (ssize_t)sizeof(value) - 1 && (n = read(fd, value + got, sizeof(value) - 1 - (size_t)got)) > 0)
+		got += n;
+	if (n < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "read %s", path);
+	value[got] = '\0';
+	value[strcspn(value, "\n")] = '\0';
+	return asprintf(ret, "%s=%s", name, value) < 0 ? creel_err_nomem(err) : 0;
 }
 
 /* "TIME WORD RULE | WHY | ARGS": one line, every foreign octet escaped, appended in one write. */
@@ -110,7 +143,7 @@ static int refuse(const char *decision, const char *rule, const char *why, bool 
 /* The environment is the file's, never the caller's: sshd may have been told to pass LD_PRELOAD. */
 static int tool_exec(const struct creel_gateconf *c, char **argv, struct creel_err *err)
 {
-	autofree char **env = calloc(c->n_env + 4, sizeof(*env));
+	autofree char **env = calloc(c->n_env + c->n_secret / 2 + 4, sizeof(*env));
 	struct creel_buf autoclean(creel_buf_fini) home;
 	const struct rlimit none = {0, 0};
 	size_t n = 0;
@@ -123,6 +156,12 @@ static int tool_exec(const struct creel_gateconf *c, char **argv, struct creel_e
 	env[n++] = (char *)home.data;
 	for (size_t i = 0; i < c->n_env; i++)
 		env[n++] = (char *)c->env[i];
+	for (size_t i = 0; i < c->n_secret; i += 2) {
+		int r = secret_take(c->secret[i], c->secret[i + 1], &env[n], err);
+		if (r < 0)
+			return r;
+		n += env[n] != NULL;
+	}
 	/* no verb of the table reads standard input: files and `-` are refused */
 	autofd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0 || dup2(null, 0) < 0)
@@ -200,7 +239,7 @@ int main(int argc, char **argv)
 	struct creel_err err = {0};
 	const char *command = getenv("SSH_ORIGINAL_COMMAND");
 	/* the one argument is of authorized_keys, not of the caller: another file, for tests */
-	const char *path = argc == 2 ? argv[1] : "/etc/creel/gate.conf";
+	const char *path = argc == 2 ? argv[1] : NULL;
 
 	creel_log_name("creel-gate");
 	if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {

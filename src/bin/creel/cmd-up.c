@@ -216,10 +216,6 @@ static void warn(const struct coming *c)
 {
 	const struct creel_cell_cfg *f = c->cfg;
 
-	for (size_t i = 0; i < f->secrets.n; i++)
-		if (f->secrets.v[i].pair.s)
-			fprintf(stderr, "creel: %s: secret %s is left out: pairs are not made yet\n", f->name.s,
-				f->secrets.v[i].name.s);
 	if (f->broker.n > 0)
 		fprintf(stderr, "creel: %s: there is no broker yet\n", f->name.s);
 	if (f->ipv6.v)
@@ -230,10 +226,6 @@ static int unsupported(const struct coming *c, struct creel_err *err)
 {
 	const struct creel_cell_cfg *f = c->cfg;
 
-	if (f->gate.pos.line > 0)
-		return creel_err_set(err, CREEL_E_UNSUPP, 0,
-				     "cell '%s' has a gate, which is not written yet: name the other cells",
-				     f->name.s);
 	if (f->docker.v)
 		return creel_err_set(err, CREEL_E_UNSUPP, 0, "cell '%s': docker is not written yet",
 				     f->name.s);
@@ -249,6 +241,8 @@ static int begin(struct up *u, int dirfd, struct creel_err *err)
 	u->daemon_ours |= started;
 	if (r == 0)
 		r = netplan_init(&net, &u->client, u->config, err);
+	if (r == 0)
+		r = pairs_init(&net.pairs, u->client.state, u->config, true, err);
 	for (size_t i = 0; r == 0 && i < u->n; i++)
 		r = prepare(u, &u->cells[i], &net, dirfd, err);
 	for (size_t i = 0; r == 0 && i < u->n; i++)

@@ -95,7 +95,7 @@ static int build(const struct creel_image_spec *spec, struct creel_image_env *en
 }
 
 /* Ours, in every image. */
-static const char *const guest_programs[] = {"creel-why", "creel-gate"};
+static const char *const guest_programs[] = {"creel-why", "creel-gate", "creel-call"};
 
 struct where {
 	char cache[512], init[512], step[512], lock[PATH_MAX], guest[ELEMENTSOF(guest_programs)][512];

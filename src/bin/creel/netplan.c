@@ -67,6 +67,13 @@ static bool address_find(void *ctx, const char *cell, struct creel_net *ret)
 	return false;
 }
 
+bool netplan_address(const struct netplan *n, const char *cell, char ret[16])
+{
+	struct creel_net addr;
+
+	return address_find((void *)(uintptr_t)n, cell, &addr) && inet_ntop(AF_INET, addr.addr, ret, 16);
+}
+
 static int upstreams(const struct creel_config *config, struct creel_plan *p, struct creel_err *err)
 {
 	const struct creel_strs *u = &config->network.upstreams;

@@ -2,10 +2,12 @@
 #include "client.h"
 #include "config/config.h"
 #include "engine/plan.h"
+#include "pairs.h"
 
 /* What a cell's plan says of its network: addresses from the monitor, the policy from the file. */
 struct netplan {
 	struct creel_buf addresses; /* `NAME ADDRESS` lines */
+	struct pairs pairs;	    /* by pairs_init(); none at first */
 };
 
 void netplan_fini(struct netplan *n);
@@ -14,6 +16,9 @@ CREEL_DEFINE_CLEANUP(struct netplan, netplan_fini)
 /** Ask for the addresses of every cell of the file, in its order. */
 int netplan_init(struct netplan *n, struct creel_client *client, const struct creel_config *config,
 		 struct creel_err *err);
+
+/** A cell's address as text. @return false: it has none */
+bool netplan_address(const struct netplan *n, const char *cell, char ret[16]);
 
 /** Does the cell get a link? Not one that neither goes anywhere nor is reached by anybody. */
 bool netplan_link(const struct creel_config *config, const struct creel_cell_cfg *cell);

@@ -47,7 +47,7 @@ int planchange_addresses(struct netplan *n, const char *state, const struct cree
 		if (strncmp(lines, start + 1, strlen(start + 1)) != 0 && !strstr(lines, start))
 			r = address_guess(&n->addresses, net, name, err);
 	}
-	return r;
+	return r < 0 ? r : pairs_init(&n->pairs, state, config, false, err);
 }
 
 /* The plan that `up` would hand over; the image is only looked for. */

@@ -1,4 +1,5 @@
 #include "planmake.h"
+#include "gateplan.h"
 #include "openclaw.h"
 #include "policy/policytext.h"
 #include "secrets.h"
@@ -256,7 +257,19 @@ static int openclaw_file(const struct creel_cell_cfg *cell, struct creel_boot *b
 	return 0;
 }
 
-static int boot_make(const struct creel_cell_cfg *cell, const struct creel_recipe *r, int dirfd,
+static const char *keep_text(void *ctx, char *text)
+{
+	struct strings *s = ctx;
+
+	if (!text || s->n == ELEMENTSOF(s->v)) {
+		free(text);
+		return NULL;
+	}
+	return s->v[s->n++] = text;
+}
+
+static int boot_make(const struct netplan *net, const struct creel_config *config,
+		     const struct creel_cell_cfg *cell, const struct creel_recipe *r, int dirfd,
 		     struct creel_buf *out, unsigned *ret_ready_ms, struct creel_err *err)
 {
 	struct strings autoclean(strings_free) s = {.n = 0};
@@ -271,6 +284,8 @@ static int boot_make(const struct creel_cell_cfg *cell, const struct creel_recip
 	int rc = files_make(cell, r, dirfd, b, &s, err);
 	if (rc == 0 && strcmp(cell->recipe.s, "openclaw") == 0)
 		rc = openclaw_file(cell, b, &s, err);
+	if (rc == 0)
+		rc = gateplan_files(net, &net->pairs, config, cell, b, keep_text, &s, err);
 	for (size_t i = 0; rc == 0 && r && i < r->services.n; i++) {
 		if (b->n_services == CREEL_BOOT_ITEMS)
 			return creel_err_set(err, CREEL_E_CONFIG, 0, "recipe: over %d services",
@@ -334,7 +349,10 @@ int planmake(const struct netplan *net, const struct creel_config *config,
 	if (r == 0)
 		r = secrets_plan(cell, recipe, &out.plan, err);
 	if (r == 0)
-		r = boot_make(cell, recipe, recipe_fd, &out.boot, &out.plan.ready_limit_ms, err);
+		r = pairs_plan(&net->pairs, cell, &out.plan, err);
+	out.plan.gate = cell->gate.pos.line > 0;
+	if (r == 0)
+		r = boot_make(net, config, cell, recipe, recipe_fd, &out.boot, &out.plan.ready_limit_ms, err);
 	if (r == 0) {
 		crypto_generichash(hash, sizeof(hash), out.boot.data, out.boot.len, NULL, 0);
 		sodium_bin2hex(out.plan.boot, sizeof(out.plan.boot), hash, sizeof(hash));

@@ -35,8 +35,6 @@ int secrets_plan(const struct creel_cell_cfg *cell, const struct creel_recipe *r
 		return creel_err_set(err, CREEL_E_CONFIG, 0, "over %d secrets", CREEL_PLAN_SECRETS);
 	for (size_t i = 0; i < cell->secrets.n; i++) {
 		const struct creel_secret_cfg *s = &cell->secrets.v[i];
-		if (s->pair.s)
-			continue;
 		size_t n = plan->n_secrets;
 		if (strlen(s->name.s) > 64)
 			return creel_err_set(err, CREEL_E_CONFIG, 0, "secret '%s': its name is over 64 octets",

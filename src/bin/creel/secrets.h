@@ -3,7 +3,7 @@
 #include "config/recipe.h"
 #include "engine/plan.h"
 
-/** Fill the plan's secrets from the cell's. A `pair` is left out: the tool cell is not written yet. */
+/** Fill the plan's secrets from the cell's. */
 int secrets_plan(const struct creel_cell_cfg *cell, const struct creel_recipe *recipe,
 		 struct creel_plan *plan, struct creel_err *err);
 
