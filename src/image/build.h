@@ -36,9 +36,13 @@ struct registries {
 	struct creel_proxy_host v[CREEL_PROXY_HOSTS];
 	size_t n;
 };
-/** Add the host of an http:// or https:// URL, its name resolved, through the builder's own proxy where
- *  its environment names one. @return 0, CREEL_E_INVALID (no such URL), CREEL_E_TOOBIG */
-int registries_add(struct registries *r, const char *url, struct creel_err *err);
+/**
+ * Add the host of an http:// or https:// URL, its name resolved; or through the builder's own proxy.
+ * @param proxy  the URL of the proxy that the builder's tool is configured with; NULL or "": what the
+ *               environment says (http_proxy, https_proxy, no_proxy)
+ * @return 0, CREEL_E_INVALID (no such URL), CREEL_E_UNSUPP (a proxy with a password), CREEL_E_TOOBIG
+ */
+int registries_add(struct registries *r, const char *url, const char *proxy, struct creel_err *err);
 /** Run one of the builder's own tools, as the builder, and take what it prints: its configuration.
  *  @return 0, CREEL_E_CHILD */
 int registries_ask(const char *const *argv, struct creel_buf *out, struct creel_err *err);

@@ -40,18 +40,37 @@ static int preferences_give(struct build *b, struct creel_err *err)
 	return r < 0 ? r : build_give(b, "kernel", text.data, text.len, err);
 }
 
-/* The registries are the hosts of the sources that were picked, and the builder's apt proxy is its own. */
+/* The proxy that the builder's apt uses; "" when there is none, or no apt to ask. */
+static void apt_proxy(const char *name, char *ret, size_t size)
+{
+	struct creel_buf autoclean(creel_buf_fini) text;
+	struct creel_err ignored = {0};
+
+	creel_buf_init(&text, 4096);
+	ret[0] = '\0';
+	/* prints: P='http://10.0.0.1:3142' */
+	if (registries_ask((const char *const[]){"apt-config", "shell", "P", name, NULL}, &text, &ignored) < 0 ||
+	    strncmp(creel_buf_str(&text), "P='", 3) != 0 ||
+	    strncmp(creel_buf_str(&text), "P='DIRECT'", 10) == 0)
+		return;
+	(void)snprintf(ret, size, "%.*s", (int)strcspn(creel_buf_str(&text) + 3, "'"), creel_buf_str(&text) + 3);
+}
+
+/* The registries are the hosts of the sources that were picked. */
 static int sources_registries(const char *sources, struct registries *reg, struct creel_err *err)
 {
+	char http[512], https[512];
 	int r = 0;
 
+	apt_proxy("Acquire::http::Proxy", http, sizeof(http));
+	apt_proxy("Acquire::https::Proxy", https, sizeof(https));
 	for (const char *line = sources; r == 0 && *line; line += strcspn(line, "\n") + 1) {
 		const char *url = memmem(line, strcspn(line, "\n"), "] ", 2);
 		char one[1024];
 		if (!url)
 			continue;
 		(void)snprintf(one, sizeof(one), "%.*s", (int)strcspn(url + 2, " \n"), url + 2);
-		r = registries_add(reg, one, err);
+		r = registries_add(reg, one, strncmp(one, "https:", 6) == 0 ? https : http, err);
 	}
 	return r;
 }

@@ -23,7 +23,7 @@ static int proxies_add(struct go *g, const char *list, struct creel_err *err)
 		char one[512];
 		(void)snprintf(one, sizeof(one), "%.*s", (int)strcspn(p, ",|"), p);
 		if (strncmp(one, "http", 4) == 0)
-			r = registries_add(&g->reg, one, err);
+			r = registries_add(&g->reg, one, NULL, err);
 		else if (strncmp(one, "file:", 5) == 0)
 			r = creel_err_set(err, CREEL_E_UNSUPP, 0,
 					  "GOPROXY %s: a build step sees no files of yours; serve it by http", one);
@@ -65,7 +65,7 @@ static int config_take(struct go *g, struct creel_err *err)
 		const char *blank = strchr(sumdb, ' ');
 		(void)snprintf(url, sizeof(url), blank ? "%.*s%s" : "https://%.*s%s",
 			       blank ? 0 : (int)strcspn(sumdb, "+ "), sumdb, blank ? blank + 1 : "");
-		r = registries_add(&g->reg, url, err);
+		r = registries_add(&g->reg, url, NULL, err);
 	}
 	json_decref(j);
 	return r;

@@ -28,6 +28,9 @@ static int config_take(struct npm *n, struct creel_err *err)
 		return r;
 	json_t *j = json_loadb(creel_buf_str(&text), text.len, 0, NULL);
 	const char *main = json_string_value(json_object_get(j, "registry"));
+	const char *proxy = json_string_value(json_object_get(j, "https-proxy"));
+	if (!proxy)
+		proxy = json_string_value(json_object_get(j, "proxy"));
 	if (!main)
 		r = creel_err_set(err, CREEL_E_CHILD, 0, "npm config list: no registry");
 	json_object_foreach(j, key, v) {
@@ -38,7 +41,7 @@ static int config_take(struct npm *n, struct creel_err *err)
 			continue;
 		r = creel_buf_addf(&n->rc, err, "%s=%s\n", key, url);
 		if (r == 0)
-			r = registries_add(&n->reg, url, err);
+			r = registries_add(&n->reg, url, proxy, err);
 	}
 	json_decref(j);
 	return r;

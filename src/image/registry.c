@@ -86,7 +86,7 @@ static const char *parent_of(const struct creel_proxy_host *h)
 	return NULL;
 }
 
-int registries_add(struct registries *r, const char *url, struct creel_err *err)
+int registries_add(struct registries *r, const char *url, const char *proxy, struct creel_err *err)
 {
 	struct creel_proxy_host h = {0};
 	int rc = url_split(url, &h.tls, h.name, sizeof(h.name), &h.port, err);
@@ -98,7 +98,7 @@ int registries_add(struct registries *r, const char *url, struct creel_err *err)
 			return 0;
 	if (r->n == CREEL_PROXY_HOSTS)
 		return creel_err_set(err, CREEL_E_TOOBIG, 0, "over %d registries", CREEL_PROXY_HOSTS);
-	const char *parent = parent_of(&h);
+	const char *parent = proxy && proxy[0] ? proxy : parent_of(&h);
 	if (parent) {
 		char name[256];
 		uint16_t port = 0;

@@ -14,12 +14,12 @@ static int fetch(struct build *b, const struct creel_url_cfg *u, size_t at, stru
 {
 	struct registries reg = {0};
 	char to[40], limit[16];
-	int r = registries_add(&reg, u->url.s, err);
+	int r = registries_add(&reg, u->url.s, NULL, err);
 
 	for (size_t i = 0; r == 0 && i < u->redirects.n; i++) {
 		char url[300];
 		(void)snprintf(url, sizeof(url), "https://%s", u->redirects.v[i].s);
-		r = registries_add(&reg, url, err);
+		r = registries_add(&reg, url, NULL, err);
 	}
 	(void)snprintf(to, sizeof(to), "/work/url-%zu", at);
 	(void)snprintf(limit, sizeof(limit), "%d", URL_MAX);

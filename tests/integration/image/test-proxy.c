@@ -36,7 +36,7 @@ static int listener(uint16_t *ret_port)
 static int setup(void **state)
 {
 	static struct world w;
-	struct creel_proxy_host hosts[3] = {0};
+	struct creel_proxy_host hosts[5] = {0};
 	struct creel_err err = {0};
 	char text[128];
 	int fd = listener(&w.proxy_port);
@@ -49,11 +49,15 @@ static int setup(void **state)
 	(void)snprintf(text, sizeof(text), "api.example.org:443/tls=127.0.0.1:1,127.0.0.1:%u", w.port);
 	assert_int_equal(creel_proxy_host_parse(text, &hosts[1], &err), 0);
 	assert_int_equal(creel_proxy_host_parse("away.test:443/tls=", &hosts[2], &err), 0);
+	(void)snprintf(text, sizeof(text), "api.example.org:8443/tls/parent=127.0.0.1:%u", w.other_port);
+	assert_int_equal(creel_proxy_host_parse(text, &hosts[3], &err), 0);
+	(void)snprintf(text, sizeof(text), "far.test:80/parent=127.0.0.1:%u", w.other_port);
+	assert_int_equal(creel_proxy_host_parse(text, &hosts[4], &err), 0);
 	w.proxy = fork();
 	if (w.proxy == 0) {
 		if (!freopen("/dev/null", "w", stderr))
 			_exit(2);
-		_exit(creel_proxy_serve(fd, hosts, 3, w.counter, &err) < 0);
+		_exit(creel_proxy_serve(fd, hosts, 5, w.counter, &err) < 0);
 	}
 	close(fd);
 	*state = &w;
@@ -235,6 +239,41 @@ static void tunnel_of_others(void **state)
 	}
 }
 
+/* Through the builder's own proxy, played by `other`. */
+static void by_parent(void **state)
+{
+	static const char ask[] = "CONNECT api.example.org:8443 HTTP/1.1\r\n\r\n",
+			  far[] = "GET http://far.test/a HTTP/1.1\r\nHost: far.test\r\n\r\n";
+	struct world *w = *state;
+	uint8_t hello[4096];
+	char got[4096];
+	size_t len = 0;
+
+	hello_of("hello-curl", hello, sizeof(hello), &len);
+	{
+		autofd int fd = client(w);
+		put(fd, ask, sizeof(ask) - 1);
+		autofd int up = taken(w->other);
+		assert_string_equal(get(up, "\r\n\r\n"), "CONNECT api.example.org:8443 HTTP/1.1\r\n"
+							   "Host: api.example.org:8443\r\n\r\n");
+		put(up, "HTTP/1.1 200 yes\r\nX: y\r\n\r\n", 28);
+		assert_non_null(strstr(get(fd, "\r\n\r\n"), " 200 "));
+		put(fd, hello, len);
+		assert_int_equal(recv(up, got, len, MSG_WAITALL), (ssize_t)len);
+		assert_memory_equal(got, hello, len);
+	}
+	autofd int no = client(w);
+	put(no, ask, sizeof(ask) - 1);
+	autofd int refuses_us = taken(w->other);
+	(void)get(refuses_us, "\r\n\r\n");
+	put(refuses_us, "HTTP/1.1 407 who are you\r\n\r\n", 28);
+	assert_non_null(strstr(get(no, NULL), "your proxy refuses it"));
+	autofd int fd = client(w);
+	put(fd, far, sizeof(far) - 1);
+	autofd int up = taken(w->other);
+	assert_string_equal(get(up, "\r\n\r\n"), far);
+}
+
 static void texts(void **state)
 {
 	static const char *const bad[] = {"", "a", "a:1", "a:0=", "a:70000=", ":1=", "a:1/x=", "a:1=1.2.3.4.5:1", "a:1=::", "a b:1=1.1.1.1:1",
@@ -259,6 +298,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(texts), cmocka_unit_test(refuses), cmocka_unit_test(plain),
 		cmocka_unit_test(tunnel), cmocka_unit_test(tunnel_of_others),
+		cmocka_unit_test(by_parent),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
