@@ -15,7 +15,7 @@ peer_root() { # a Debian with sshd, made once a cache
 	# shellcheck disable=SC2086
 	mmdebstrap --quiet --variant=minbase --include=openssh-server,iproute2 bookworm "$WORK/root" $sources \
 		>/dev/null 2>"$WORK/mmdebstrap.log" || { tail -n 20 "$WORK/mmdebstrap.log" >&2; exit 1; }
-	cp "$BUILD/bench/source" "$WORK/root/usr/local/bin/source"
+	cp "$BUILD/bench/source" "$WORK/root/usr/bin/source"
 	mkdir -p "$WORK/root/root/.ssh" "$WORK/root/run/sshd"
 	cp "$CREEL_CACHE_DIR/bench-ssh.key.pub" "$WORK/root/root/.ssh/authorized_keys"
 	printf 'UsePAM no\nUseDNS no\nPermitRootLogin yes\nMaxSessions 100\n' >"$WORK/root/etc/ssh/sshd_config"
@@ -31,7 +31,7 @@ mount -t tmpfs tmp /tmp
 ip link set lo up
 ip addr add 192.0.2.2/24 dev eth0
 ip link set eth0 up
-source 192.0.2.2 9000 &
+/usr/bin/source 192.0.2.2 9000 &
 /usr/sbin/sshd
 echo READY >/dev/ttyS0
 while :; do sleep 1000; done
