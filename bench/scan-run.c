@@ -23,12 +23,12 @@ static int by_value(const void *a, const void *b)
 }
 
 /* The median of several runs, each long enough for the clock. */
-static double measure(const struct creel_defender *d, const char *text, size_t len, unsigned skip)
+static double measure(const struct creel_defender *d, const char *text, size_t len, unsigned skip,
+		      unsigned n_runs)
 {
 	struct creel_defender_context ctx = {.size = sizeof(ctx), .skip_layers = skip};
-	double runs[7];
-	unsigned n_runs = len > (4u << 20) ? 3 : 7;
-	unsigned long loops = len < 65536 ? 262144 / (len + 64) : 1;
+	double runs[7] = {0};
+	unsigned long loops = len < 65536 && n_runs > 3 ? 262144 / (len + 64) : 1;
 
 	for (unsigned i = 0; i < n_runs; i++) {
 		double from = now_us();
@@ -122,15 +122,16 @@ int main(int argc, char **argv)
 	qsort(starts, 5, sizeof(starts[0]), by_value);
 	printf("start 0 %.0f\n", starts[2]);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		printf("layer1 %zu %.2f\n", sizes[i], measure(d, text, sizes[i], 1u << 2));
-		printf("layers12 %zu %.2f\n", sizes[i], measure(d, text, sizes[i], 0));
+		n = sizes[i] < (4u << 20) ? 7 : sizes[i] < (32u << 20) ? 3 : 1;
+		printf("layer1 %zu %.2f\n", sizes[i], measure(d, text, sizes[i], 1u << 2, (unsigned)n));
+		printf("layers12 %zu %.2f\n", sizes[i], measure(d, text, sizes[i], 0, (unsigned)n));
 		fflush(stdout);
 	}
 	for (size_t i = 0; i < sizeof(hard) / sizeof(hard[0]); i++) {
-		static const size_t len[] = {10000, 1000000};
+		static const size_t len[] = {10000, 100000};
 		for (size_t k = 0; k < 2; k++) {
 			char *p = fill(hard[i].unit, len[k] + 65536);
-			printf("hard-%s %zu %.2f\n", hard[i].name, len[k], measure(d, p, len[k], 0));
+			printf("hard-%s %zu %.2f\n", hard[i].name, len[k], measure(d, p, len[k], 0, k == 0 ? 3 : 1));
 			fflush(stdout);
 			free(p);
 		}
