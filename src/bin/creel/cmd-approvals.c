@@ -2,6 +2,7 @@
 #include "client.h"
 #include "cmds.h"
 #include "config/keys.h"
+#include "web.h"
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,23 +97,28 @@ static void show(const json_t *a, long long now)
 
 int cmd_approvals(struct creel_cli *cli, int argc, char **argv, struct creel_err *err)
 {
-	static const struct option longs[] = {{"all", no_argument, NULL, 'a'}, {NULL, 0, NULL, 0}};
+	static const struct option longs[] = {{"all", no_argument, NULL, 'a'}, {"web", no_argument, NULL, 'w'}, {NULL, 0, NULL, 0}};
 	struct creel_client autoclean(client_close) c = {.run_fd = -1};
 	json_t *j = NULL, *a;
 	size_t i, shown = 0;
-	bool everything = false;
+	bool everything = false, page = false;
 	int o;
 
 	while ((o = getopt_long(argc, argv, "a", longs, NULL)) != -1) {
-		if (o != 'a')
+		if (o == 'w')
+			page = true;
+		else if (o == 'a')
+			everything = true;
+		else
 			return creel_err_set(err, CREEL_E_USAGE, 0, "see creel approvals --help");
-		everything = true;
 	}
 	if (optind < argc)
 		return creel_err_set(err, CREEL_E_USAGE, 0, "creel approvals takes no name; see creel approvals --help");
 	int r = client_open(cli, false, &c, err);
 	if (r == 0)
 		r = client_need(&c, err);
+	if (r == 0 && page)
+		return web_run(&c, err);
 	if (r == 0)
 		r = client_call(&c, "GET", "/v1/approvals", NULL, &j, err);
 	if (r < 0)

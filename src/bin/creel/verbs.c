@@ -124,9 +124,10 @@ const struct creel_verb creel_verbs[] = {
 	},
 	{
 		.name = "approvals",
-		.args = "[--all]",
+		.args = "[--all | --web]",
 		.summary = "show what cells wait for: who asks, exactly what, and until when",
-		.help = "  --all  those that were answered or have expired too\n\n"
+		.help = "  --all  those that were answered or have expired too\n"
+			"  --web  serve a page for them on this machine; prints its address, whose end is a key\n\n"
 			"what a cell says is escaped, and shown whole\n\n"
 			"examples:\n  creel approvals\n  creel --json approvals | jq -r '.id, .subject'\n",
 		.run = cmd_approvals,
