@@ -6,6 +6,7 @@
 #include "flownet.h"
 #include "base/cleanup.h"
 #include "linux/fdpass.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -357,6 +358,42 @@ static void raw_entries_are_not_looked_at(void **state)
 	flownet_expect(g, "I speak first", 13);
 }
 
+/* As creel-flow's user, whatever its code would do. */
+static bool captured_reaches(const char *addr, uint16_t port)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (setresuid(FLOWNET_UID, FLOWNET_UID, FLOWNET_UID) < 0)
+			_exit(2);
+		struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+		struct pollfd p = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), .events = POLLOUT};
+		int e = 0;
+		socklen_t len = sizeof(e);
+		inet_pton(AF_INET, addr, &a.sin_addr);
+		if (connect(p.fd, (struct sockaddr *)&a, sizeof(a)) < 0 && errno != EINPROGRESS)
+			_exit(1);
+		if (poll(&p, 1, 2000) <= 0 || getsockopt(p.fd, SOL_SOCKET, SO_ERROR, &e, &len) < 0)
+			_exit(1);
+		_exit(e != 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WEXITSTATUS(status) == 0;
+}
+
+static void a_captured_one_is_held_to_the_pins(void **state)
+{
+	assert_true(captured_reaches("192.0.2.10", 443)); /* so it can be seen */
+	close(flownet_accept(tls, -1));
+	assert_false(captured_reaches("192.0.2.10", 8080));
+	assert_false(captured_reaches("192.0.2.12", 443)); /* pinned for HTTP alone */
+	assert_false(captured_reaches("198.51.100.5", 443));
+	assert_false(captured_reaches("192.168.83.3", 22));
+	assert_false(captured_reaches("203.0.113.1", 443));
+}
+
 static void only_by_redirect(void **state)
 {
 	assert_int_equal(flownet_connect(&net, NET_A, "192.168.83.1", FLOWNET_PORT, 300), -ETIMEDOUT);
@@ -597,6 +634,7 @@ int main(void)
 		cmocka_unit_test(websockets),
 		cmocka_unit_test(what_the_server_does_is_what_the_guest_sees),
 		cmocka_unit_test(only_by_redirect),
+		cmocka_unit_test(a_captured_one_is_held_to_the_pins),
 		cmocka_unit_test(slow_readers_hold_what_is_sent),
 		cmocka_unit_test(half_hellos_are_bounded),
 		cmocka_unit_test(withdrawn),

@@ -167,6 +167,24 @@ static struct creel_flowmsg event_wait(uint8_t type, uint16_t dport)
 	return m;
 }
 
+static bool none(void *ctx, const struct creel_ct_flow *flow)
+{
+	return false;
+}
+
+/* All of cell A's flows. */
+static uint64_t cut_all(void)
+{
+	struct creel_err err = {0};
+	struct in_addr a;
+	uint64_t cut = 0;
+
+	inet_pton(AF_INET, "192.168.83.2", &a);
+	if (creel_ct_cut(a, none, NULL, &cut, &err) < 0)
+		fail_msg("%s", err.msg);
+	return cut;
+}
+
 static void what_flowed(void **state)
 {
 	struct creel_flowmsg pin = {.type = CREEL_FLOWMSG_PIN, .ttl = 60, .n_addrs = 1, .cell = "a", .name = "raw.example"};
@@ -187,16 +205,13 @@ static void what_flowed(void **state)
 	int s = flownet_accept(raw, -1);
 	flownet_send(g, "hello", 5);
 	flownet_expect(s, "hello", 5);
-	/* conntrack forgets a reset flow soon (10 s by default, 1 here) */
-	flownet_sh("echo 1 >/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close");
-	const struct linger now = {1, 0};
-	(void)setsockopt(g, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	close(g);
 	close(s);
+	cut_all(); /* forgotten now, and not when conntrack's own timer comes around */
 	m = event_wait(CREEL_FLOWMSG_END, 9000);
 	assert_string_equal(m.name, "raw.example");
-	/* SYN, ACK, the data, RST and perhaps an ACK more; headers of 20 and 32, SYN's of 40 */
-	assert_true(m.packets_out >= 4 && m.packets_in >= 2 && m.bytes_out >= 200);
+	/* SYN, ACK and the data at least; headers of 20 and 32, SYN's of 40 */
+	assert_true(m.packets_out >= 3 && m.packets_in >= 2 && m.bytes_out >= 160);
 	/* another cell */
 	g = flownet_connect(&net, NET_A, "192.168.83.3", 22, FLOWNET_WAIT_MS);
 	assert_true(g >= 0);
@@ -306,8 +321,16 @@ static void a_hundred_thousand_flows(void **state)
 
 	flood(5000, 100000, 0);
 	all_told("100,000 flows", 100000);
+<<<<<<< HEAD
 	assert_int_equal(counted(0, "ok") + counted(0, "no") - before, 100000);
 	/* the bound on a cell's flows holds: 4096 at once; on a slow machine early ones end meanwhile */
+=======
+	/* and what the guest's kernel sends by itself, a retransmission or two */
+	uint64_t passed = counted(0, "ok") + counted(0, "no") - before;
+	assert_true(passed >= 100000 && passed < 100100);
+	/* the bound on a cell's flows holds: 4096 at once, and on a slow machine early ones end meanwhile */
+	flownet_sh("test $(cat /proc/sys/net/netfilter/nf_conntrack_count) -lt 4200");
+>>>>>>> c1b3f61 (tests: a captured creel-flow is held to its pins; creel-flowlog's without conntrack's timers)
 	assert_true(counted(0, "ok") < 50000);
 }
 
@@ -338,28 +361,19 @@ static void the_engine_is_slow(void **state)
 	flood(7000, 30000, 0);
 	sleep(2);
 	all_told("a slow engine", 30000);
-	assert_int_equal(counted(0, "ok") - before, 30000);
+	uint64_t passed = counted(0, "ok") - before;
+	assert_true(passed >= 30000 && passed < 30100);
 	assert_true(sums[0].lost > lost);
 	flownet_cell(&net, 0, policy_a, false, 1);
-}
-
-static bool none(void *ctx, const struct creel_ct_flow *flow)
-{
-	return false;
 }
 
 static void every_end_is_told(void **state)
 {
 	struct creel_flowmsg m;
-	struct creel_err err = {0};
-	struct in_addr a;
-	uint64_t cut = 0;
 
 	/* thousands of flows end at once, while nobody reads: the kernel keeps what it could not tell */
 	kill(child, SIGSTOP);
-	inet_pton(AF_INET, "192.168.83.2", &a);
-	if (creel_ct_cut(a, none, NULL, &cut, &err) < 0)
-		fail_msg("%s", err.msg);
+	uint64_t cut = cut_all();
 	assert_true(cut > 1000);
 	kill(child, SIGCONT);
 	uint64_t flows = counted(0, "ok") + counted(0, "reach");
