@@ -130,7 +130,8 @@ static void pins_write(int fd, struct creel_nft *nft, const struct creel_policy 
 
 static void cell_add(struct creel_nft *nft, const struct creel_policy *policy)
 {
-	struct creel_nft_cell c = {.link = "cl-83.2", .mac = {2, 0, 0, 0, 83, 2}, .policy = policy, .dns_uid = 65000};
+	struct creel_nft_cell c = {.link = "cl-83.2", .mac = {2, 0, 0, 0, 83, 2}, .policy = policy, .dns_uid = 65000,
+				   .flow_uid = 65001, .flow_port = 3129};
 	struct creel_err err = {0};
 
 	(void)inet_pton(AF_INET, "192.168.83.2", &c.addr);

@@ -84,13 +84,33 @@ void nftb_edit(struct nftb *b, const char *link, const struct creel_nft_edit *ed
 	}
 }
 
+static bool same_element(const struct creel_nft_edit *a, const struct creel_nft_edit *b)
+{
+	return a->addr.s_addr == b->addr.s_addr && a->opening.port == b->opening.port &&
+	       a->opening.udp == b->opening.udp && is_checked(&a->opening) == is_checked(&b->opening);
+}
+
 int creel_nft_pin_all(struct creel_nft *nft, const char *link, const struct creel_nft_edit *edits, size_t n,
 		      struct creel_err *err)
 {
+	struct creel_nft_edit once[512];
+	size_t n_once = 0;
 	struct nftb b;
 
+	if (n > ELEMENTSOF(once))
+		return creel_err_set(err, CREEL_E_TOOBIG, 0, "%zu elements at once", n);
+	/* two names on one address are one element, which cannot be deleted twice: the later one stands */
+	for (size_t i = 0; i < n; i++) {
+		size_t k = i + 1;
+		while (k < n && !same_element(&edits[i], &edits[k]))
+			k++;
+		if (k == n)
+			once[n_once++] = edits[i];
+	}
+	if (n_once == 0)
+		return 0;
 	nftb_begin(&b, nft, CREEL_NFT_TABLE);
-	nftb_edit(&b, link, edits, n);
+	nftb_edit(&b, link, once, n_once);
 	int r = nftb_send(&b, err);
 	return r < 0 ? creel_err_add(err, "pin for %.15s", link) : 0;
 }

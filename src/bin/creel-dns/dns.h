@@ -12,8 +12,9 @@
  * policy, and no privilege: names are decided here, addresses reach the packet filter only through
  * the monitor, and no answer leaves before the monitor has said that its addresses are in the set.
  *
- * Three parts: serve.c (messages in and out, UDP and TCP), query.c (one query from decision to
- * answer), conf.c (what it is started with).
+ * Four parts: serve.c (messages in and out, UDP and TCP), query.c (one query from decision to
+ * answer), pinned.c (what the set
+ * has already), conf.c (what it is started with).
  */
 enum {
 	DNS_JOBS_MAX = 512,	/* queries under way; more are answered SERVFAIL at once */
@@ -66,6 +67,7 @@ struct dns {
 	struct dns_tunnels *tunnels;
 	struct dns_grant *grants;
 	size_t n_grants;
+	struct dns_pinned **pinned; /* pinned.c */
 	struct event *ev_udp, *ev_pins, *ev_events;
 	struct evconnlistener *listener;
 };
@@ -108,3 +110,8 @@ void job_start(struct job *j, const uint8_t *msg, size_t len);
 void job_pinned(struct dns *d, const struct creel_dnsmsg *m);
 void job_approval(struct dns *d, const struct creel_dnsmsg *m);
 void dns_grant(struct dns *d, const struct creel_dnsmsg *m);
+
+/** pinned.c: does the set have this name's addresses for a while yet? */
+bool dns_pinned_has(const struct dns *d, const struct creel_dnsmsg *m);
+void dns_pinned_put(struct dns *d, const struct creel_dnsmsg *m);
+void dns_pinned_clear(struct dns *d);

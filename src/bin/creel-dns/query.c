@@ -140,6 +140,7 @@ void dns_grant(struct dns *d, const struct creel_dnsmsg *m)
 	struct timespec now;
 	size_t i = 0, at;
 
+	dns_pinned_clear(d);
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	if (!d->grants)
 		d->grants = calloc(DNS_GRANTS_MAX, sizeof(*d->grants));
@@ -258,8 +259,10 @@ void job_pinned(struct dns *d, const struct creel_dnsmsg *m)
 		return;
 	if (m->result < 0)
 		refuse(j, CREEL_DNS_SERVFAIL, CREEL_EDE_OTHER, "the address set cannot be written", NULL);
-	else
+	else {
+		dns_pinned_put(d, &j->report);
 		answered(j);
+	}
 }
 
 /* libunbound's answer (unbound-event.h, ub_event_callback_type). */
@@ -291,7 +294,7 @@ static void resolved(void *arg, int rcode, void *packet, int len, int sec, char 
 		r = creel_dns_reply_copy(&j->q, packet, (size_t)len, sec == 2, DNS_TTL_MAX, &j->answer, &err);
 	if (r < 0)
 		refuse(j, CREEL_DNS_SERVFAIL, CREEL_EDE_OTHER, "the answer is not well-formed", NULL);
-	else if (j->report.n_addrs > 0)
+	else if (j->report.n_addrs > 0 && !dns_pinned_has(j->dns, &j->report))
 		pin(j);
 	else
 		answered(j);

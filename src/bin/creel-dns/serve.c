@@ -197,11 +197,13 @@ static bool peer_read(int fd, struct dns *d)
 				creel_log_error(&err);
 				return false;
 			}
+			dns_pinned_clear(d);
 		} else if (m.type == CREEL_DNSMSG_HOSTS && fd == d->conf.pins && file >= 0) {
 			if (dns_conf_hosts(&d->conf, file, &err) < 0) {
 				creel_log_error(&err);
 				return false;
 			}
+			dns_pinned_clear(d); /* what was pinned may be refused now */
 		} else if (m.type == CREEL_DNSMSG_APPROVAL && fd == d->conf.events)
 			job_approval(d, &m);
 		else if (m.type == CREEL_DNSMSG_GRANT && fd == d->conf.events)
@@ -268,6 +270,7 @@ int dns_serve(struct dns *d, struct creel_err *err)
 
 void dns_serve_end(struct dns *d)
 {
+	dns_pinned_clear(d);
 	while (!LIST_EMPTY(&d->conns))
 		conn_free(LIST_FIRST(&d->conns));
 	while (!LIST_EMPTY(&d->jobs))

@@ -321,16 +321,10 @@ static void a_hundred_thousand_flows(void **state)
 
 	flood(5000, 100000, 0);
 	all_told("100,000 flows", 100000);
-<<<<<<< HEAD
-	assert_int_equal(counted(0, "ok") + counted(0, "no") - before, 100000);
-	/* the bound on a cell's flows holds: 4096 at once; on a slow machine early ones end meanwhile */
-=======
 	/* and what the guest's kernel sends by itself, a retransmission or two */
 	uint64_t passed = counted(0, "ok") + counted(0, "no") - before;
 	assert_true(passed >= 100000 && passed < 100100);
-	/* the bound on a cell's flows holds: 4096 at once, and on a slow machine early ones end meanwhile */
-	flownet_sh("test $(cat /proc/sys/net/netfilter/nf_conntrack_count) -lt 4200");
->>>>>>> c1b3f61 (tests: a captured creel-flow is held to its pins; creel-flowlog's without conntrack's timers)
+	/* the bound on a cell's flows holds: 4096 at once; on a slow machine early ones end meanwhile */
 	assert_true(counted(0, "ok") < 50000);
 }
 
