@@ -3,7 +3,10 @@
 #include "base/cleanup.h"
 #include "plandiff.h"
 #include "planmake.h"
+#include "policy/policydiff.h"
+#include "policy/policytext.h"
 #include "where.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,7 +56,7 @@ int planchange_addresses(struct netplan *n, const char *state, const struct cree
 /* The plan that `up` would hand over; the image is only looked for. */
 static int plan_now(const struct netplan *net, const struct creel_config *config,
 		    const struct creel_cell_cfg *cell, int dirfd, json_t *running, json_t **ret,
-		    bool *ret_image, struct creel_err *err)
+		    struct creel_buf *ret_policy, bool *ret_image, struct creel_err *err)
 {
 	struct load_recipe autoclean(load_recipe_fini) recipe = {.dirfd = -1};
 	struct planmake autoclean(planmake_fini) p = {0};
@@ -72,6 +75,8 @@ static int plan_now(const struct netplan *net, const struct creel_config *config
 		kvm = json_is_true(json_object_get(running, "kvm"));
 	if (r == 0)
 		r = planmake(net, config, cell, &recipe.recipe, recipe.dirfd, &image, kvm, &p, err);
+	if (r == 0)
+		r = creel_buf_add(ret_policy, p.policy.data, p.policy.len, err);
 	if (r == 0 && !(*ret = json_loadb((const char *)p.text.data, p.text.len, 0, NULL)))
 		r = creel_err_nomem(err);
 	return r;
@@ -105,17 +110,76 @@ static int plan_running(struct creel_client *client, const char *cell, json_t **
 	return r;
 }
 
+/* The policy that the cell runs under, where the monitor keeps it: root alone can look. */
+static bool policy_running(const struct creel_client *client, const char *cell,
+			   struct creel_buf *out)
+{
+	struct creel_err err = {0};
+	char path[PATH_MAX + 80];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "%s/run/cells/%.32s/policy", client->state, cell);
+	autofd int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	do {
+		if (creel_buf_reserve(out, 65536, &err) < 0)
+			return false;
+		n = read(fd, out->data + out->len, 65536);
+		out->len += n > 0 ? (size_t)n : 0;
+	} while (n > 0);
+	return n == 0;
+}
+
+/* Instead of the one line that the policy is another one: what that means, a line each. */
+static int policy_words(const struct creel_client *client, const char *cell,
+			const struct creel_buf *policy, json_t *changes, struct creel_err *err)
+{
+	struct creel_policytext autoclean(creel_policytext_fini) was = {0};
+	struct creel_policytext autoclean(creel_policytext_fini) will = {0};
+	struct creel_buf autoclean(creel_buf_fini) runs;
+	struct creel_buf autoclean(creel_buf_fini) words;
+	struct creel_err none = {0};
+	size_t i = 0;
+
+	creel_buf_init(&runs, CREEL_POLICYTEXT_MAX);
+	creel_buf_init(&words, CREEL_POLICYTEXT_MAX);
+	while (i < json_array_size(changes) &&
+	       strcmp(json_string_value(json_object_get(json_array_get(changes, i), "what")),
+		      PLANDIFF_POLICY) != 0)
+		i++;
+	if (i == json_array_size(changes) || !policy_running(client, cell, &runs) ||
+	    creel_policytext_read((const char *)runs.data, runs.len, NULL, NULL, &was, &none) < 0)
+		return 0;
+	int r = creel_policytext_read((const char *)policy->data, policy->len, NULL, NULL, &will,
+				      err);
+	if (r == 0)
+		r = creel_policy_diff(&was.spec, &will.spec, &words, err);
+	if (r < 0 || words.len == 0)
+		return r;
+	(void)json_array_remove(changes, i);
+	for (char *save = (char *)words.data, *line; (line = strsep(&save, "\n")) && *line;)
+		if (json_array_insert_new(changes, i++,
+					  json_pack("{s:s,s:n,s:n,s:b}", "what", line, "from", "to",
+						    "restart", 0)) < 0)
+			return creel_err_nomem(err);
+	return 0;
+}
+
 int planchange(struct creel_client *client, const struct netplan *net,
 	       const struct creel_config *config, const struct creel_cell_cfg *cell, int dirfd,
 	       json_t *out, struct creel_err *err)
 {
 	json_t *running = NULL, *now = NULL, *changes = NULL;
+	struct creel_buf autoclean(creel_buf_fini) policy;
 	struct creel_err why = {0};
 	bool runs = false, image = false;
 	const char *word = "new";
 
+	creel_buf_init(&policy, CREEL_POLICYTEXT_MAX);
 	int r = plan_running(client, cell->name.s, &running, &runs, err);
-	if (r == 0 && plan_now(net, config, cell, dirfd, running, &now, &image, &why) < 0) {
+	if (r == 0 &&
+	    plan_now(net, config, cell, dirfd, running, &now, &policy, &image, &why) < 0) {
 		json_decref(running);
 		json_t *said = json_pack("{s:s,s:b,s:[],s:s}", "change", "unknown", "restart", 0,
 					 "changes", "why", why.msg);
@@ -129,6 +193,8 @@ int planchange(struct creel_client *client, const struct netplan *net,
 		changes = json_array();
 	if (r == 0 && !changes)
 		r = creel_err_nomem(err);
+	if (r == 0 && running && runs)
+		r = policy_words(client, cell->name.s, &policy, changes, err);
 	if (r == 0 && running)
 		word = !runs ? "stopped" : json_array_size(changes) > 0 ? "changed" : "unchanged";
 	if (r == 0) {

@@ -28,7 +28,7 @@ static const struct {
 	bool restart;
 } net_keys[] = {
 	{"link", "has a network interface", true},
-	{"policy", "what it may connect to (egress, reach), or the lines that say so", false},
+	{"policy", PLANDIFF_POLICY, false},
 	{"recursive", "resolves names by itself", false},
 	{"upstreams", "resolvers", false},
 };
