@@ -1,6 +1,8 @@
 #include "base/cleanup.h"
+#include "config/node.h"
 #include "image/install.h"
 #include "image/proxy.h"
+#include "image/tree.h"
 #include "step.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +36,12 @@ static int install(char **argv, struct creel_err *err)
 
 	if (in < 0 || root < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "open /in and /work/root");
-	int r = creel_recipe_load_file(in, "recipe.yaml", &recipe, NULL, &diags, err);
+	struct creel_buf autoclean(creel_buf_fini) text;
+	creel_buf_init(&text, CREEL_YAML_MAX_OCTETS);
+	int r = creel_tree_read("/in/recipe.yaml", &text, err);
+	/* no folder: its sources do not lie beside it here, and were checked where they do */
+	if (r == 0)
+		r = creel_recipe_load(creel_buf_str(&text), text.len, "recipe.yaml", -1, &recipe, &diags, err);
 	return r < 0 ? r : creel_install(root, in, argv[1], &recipe, err);
 }
 
