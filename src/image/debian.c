@@ -3,6 +3,7 @@
 #include "image/control.h"
 #include "image/lock.h"
 #include "debian-hook.h"
+#include "pins.h"
 #include "trim.h"
 #include <errno.h>
 #include <stdio.h>
@@ -32,6 +33,15 @@ static int preferences_give(struct build *b, struct creel_err *err)
 					   json_string_value(json_object_get(p, "version")));
 	if (r == 0)
 		r = build_give(b, "preferences", text.data, text.len, err);
+	creel_buf_clear(&text);
+	json_array_foreach(json_object_get(b->lock, "debian"), i, p)
+		if (r == 0)
+			r = creel_buf_addf(&text, err, "%s=%s\n", json_string_value(json_object_get(p, "name")),
+					   json_string_value(json_object_get(p, "version")));
+	if (r == 0)
+		r = build_give(b, "pins", text.data, text.len, err);
+	if (r == 0)
+		r = build_give(b, "check", pins, sizeof(pins), err);
 	creel_buf_clear(&text);
 	const json_t *k = json_object_get(b->lock, "kernel");
 	if (r == 0)
@@ -110,6 +120,8 @@ static int bootstrap(struct build *b, const char *sources, struct creel_err *err
 		(void)snprintf(ca, sizeof(ca), "--aptopt=Acquire::https::CAInfo \"%s\"", b->ca);
 		argv[n++] = ca;
 	}
+	if (b->pinned)
+		argv[n++] = "--extract-hook=/bin/sh /in/check";
 	if (b->pinned)
 		argv[n++] = "--setup-hook=mkdir -p \"$1/etc/apt/preferences.d\" && "
 			    "cp /in/preferences \"$1/etc/apt/preferences.d/creel-lock\"";
