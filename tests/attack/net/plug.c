@@ -4,6 +4,8 @@
  * descriptor is taken from there, and each frame, with its virtio header, is carried between it and a
  * tap `eth0` in the namespace, whose user is root and may send what a guest's kernel could. Prints
  * `ready` and goes on until it is killed or the machine's link is gone.
+ *
+ * plug --tap NAME: makes a tap and holds it, in a machine's place, for who has none (bench/throughput).
  */
 #include "base/cleanup.h"
 #include <dirent.h>
@@ -44,12 +46,13 @@ static int tap_of(int pid)
 	return -1;
 }
 
-static int tap_new(void)
+static int tap_new(const char *name)
 {
 	autofd int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, .ifr_name = "eth0"};
+	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
 	int hdr = sizeof(struct virtio_net_hdr_v1);
 
+	(void)snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
 	if (fd < 0 || ioctl(fd, TUNSETIFF, &ifr) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &hdr) < 0 ||
 	    ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0)
 		return -1;
@@ -61,9 +64,15 @@ int main(int argc, char **argv)
 	static char buf[80000];
 	char cmd[512], path[64];
 
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (argc == 3 && strcmp(argv[1], "--tap") == 0) {
+		autofd int held = tap_new(argv[2]);
+		puts(held < 0 ? "no" : "ready");
+		(void)fflush(stdout);
+		return held < 0 ? 1 : pause();
+	}
 	if (argc != 6)
 		return 2;
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	autofd int cell = tap_of(atoi(argv[1]));
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", atoi(argv[2]));
 	autofd int ns = open(path, O_RDONLY | O_CLOEXEC);
@@ -71,7 +80,7 @@ int main(int argc, char **argv)
 		perror("plug");
 		return 1;
 	}
-	autofd int guest = tap_new();
+	autofd int guest = tap_new("eth0");
 	(void)snprintf(cmd, sizeof(cmd),
 		       "ip link set lo up && ip link set eth0 address %s up && ip addr add %s/32 dev eth0 && "
 		       "ip route add %s dev eth0 && ip route add default via %s",
