@@ -251,21 +251,18 @@ int creel_store_get(const struct creel_store *s, const char *cell, const char *n
 		return creel_err_set(err, CREEL_E_BROKEN, 0,
 				     "secret %s/%s is damaged, or not encrypted by creel: set it again", cell,
 				     name);
-	/* the plain text is padded: the buffer has room for what the padding adds */
-	if ((r = creel_buf_reserve(ret, CREEL_SECRET_MAX + PAD, err)) < 0)
+	if ((r = creel_buf_reserve(ret, CREEL_SECRET_MAX, err)) < 0)
 		return r;
-	if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-		    ret->data, &plain, NULL, buf + MAGIC + NONCE, len - MAGIC - NONCE, ad,
-		    ad_make(ad, cell, name), buf + MAGIC, s->key) != 0 ||
-	    sodium_unpad(&bare, ret->data, (size_t)plain, PAD) != 0 || bare > CREEL_SECRET_MAX) {
-		sodium_memzero(ret->data, ret->cap);
-		return creel_err_set(err, CREEL_E_BROKEN, 0,
-				     "secret %s/%s is damaged, or was made for another cell or name", cell, name);
-	}
-	sodium_memzero(ret->data + bare, (size_t)plain - bare);
-	ret->len = bare;
-	ret->data[bare] = '\0';
-	return 0;
+	uint8_t *text = buf + MAGIC + NONCE; /* decrypted where it stands */
+	if (crypto_aead_xchacha20poly1305_ietf_decrypt(text, &plain, NULL, text, len - MAGIC - NONCE, ad,
+						       ad_make(ad, cell, name), buf + MAGIC, s->key) != 0 ||
+	    sodium_unpad(&bare, text, (size_t)plain, PAD) != 0 || bare > CREEL_SECRET_MAX)
+		r = creel_err_set(err, CREEL_E_BROKEN, 0,
+				  "secret %s/%s is damaged, or was made for another cell or name", cell, name);
+	else
+		r = creel_buf_add(ret, text, bare, err);
+	sodium_memzero(buf, FILE_MAX);
+	return r;
 }
 
 static int put_in(int dirfd, const uint8_t *key, const char *cell, const char *name, const void *data,
@@ -376,7 +373,7 @@ static int copy_one(const char *cell, const char *name, void *ctx)
 	struct copy *c = ctx;
 	struct creel_buf value;
 
-	creel_buf_init(&value, CREEL_SECRET_MAX + PAD);
+	creel_buf_init(&value, CREEL_SECRET_MAX);
 	int r = creel_store_get(c->from, cell, name, &value, c->err);
 	if (r == 0)
 		r = put_in(c->to, c->key, cell, name, value.data, value.len, c->err);

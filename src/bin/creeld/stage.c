@@ -156,8 +156,7 @@ static int stage_in(const struct mon_cell *c, int dirfd, json_t *given, struct c
 	for (size_t i = 0; i < c->plan.n_secrets; i++) {
 		struct creel_buf autoclean(creel_sbuf_fini) value = {.data = NULL};
 		struct creel_err why = {0};
-		/* what the store decrypts into it is padded */
-		int r = creel_sbuf_init(&value, 2 * CREEL_SECRET_MAX, err);
+		int r = creel_sbuf_init(&value, CREEL_SECRET_MAX, err);
 		if (r == 0)
 			r = value_find(c, i, given, &value, &why);
 		if (r == CREEL_E_NOTFOUND && c->plan.secrets[i].optional)
@@ -191,7 +190,7 @@ int stage_again(const struct mon_cell *c, const char *secret, struct creel_err *
 	autofd int dirfd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dirfd < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
-	r = creel_sbuf_init(&value, 2 * CREEL_SECRET_MAX, err);
+	r = creel_sbuf_init(&value, CREEL_SECRET_MAX, err);
 	if (r == 0)
 		r = stored_read(c->name, secret, &value, err);
 	if (r == 0)

@@ -41,7 +41,7 @@ static int value_is(const struct creel_store *s, const char *cell, const char *n
 	struct creel_buf autoclean(creel_buf_fini) b;
 	struct creel_err err = {0};
 
-	creel_buf_init(&b, 2 * CREEL_SECRET_MAX);
+	creel_buf_init(&b, CREEL_SECRET_MAX);
 	int r = creel_store_get(s, cell, name, &b, &err);
 	if (r == 0 && want)
 		assert_string_equal(creel_buf_str(&b), want);
@@ -103,7 +103,7 @@ static void sizes(void **ctx)
 	opened(&s, true);
 	for (size_t i = 0; i < ELEMENTSOF(lens); i++) {
 		struct creel_buf autoclean(creel_buf_fini) b;
-		creel_buf_init(&b, 2 * CREEL_SECRET_MAX);
+		creel_buf_init(&b, CREEL_SECRET_MAX);
 		memset(v, (int)('a' + i), lens[i]);
 		assert_int_equal(creel_store_put(&s, "box", "v", v, lens[i], &err), 0);
 		assert_int_equal(creel_store_get(&s, "box", "v", &b, &err), 0);
