@@ -126,13 +126,11 @@ static int install(struct build *b, struct go *g, const char *spec, struct creel
 static int programs_take(struct build *b, struct go *g, json_t *ret, struct creel_err *err)
 {
 	struct creel_buf autoclean(creel_buf_fini) text;
-	int r = go_run(b, g,
-		       (const char *const[]){"/bin/sh", "-c",
-					     "mkdir -p /work/root/usr/local/bin && \"$1\" version -m /work/gobin/* && "
-					     "install -m 0755 -t /work/root/usr/local/bin /work/gobin/* && "
-					     "rm -rf /work/gobin /work/gotmp /work/go.err",
-					     "go", g->tool.program, NULL},
-		       false, "go.txt", err);
+	static const char script[] = "mkdir -p /work/root/usr/local/bin && \"$1\" version -m /work/gobin/* && "
+				     "install -m 0755 -t /work/root/usr/local/bin /work/gobin/* && "
+				     "rm -rf /work/gobin /work/gotmp /work/go.err";
+	int r = go_run(b, g, (const char *const[]){"/bin/sh", "-c", script, "go", g->tool.program, NULL}, false,
+		       "go.txt", err);
 
 	creel_buf_init(&text, 4 << 20);
 	if (r == 0)

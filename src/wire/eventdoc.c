@@ -5,8 +5,7 @@ const char *const creel_event_fields_doc[CREEL_EV_KINDS] = {
 	[CREEL_EV_CREELD_STOP] = "cells (running, none)",
 	[CREEL_EV_CELL_START] = "recipe, image, cpus, memory_mib, uid (who asked)",
 	[CREEL_EV_CELL_READY] = "memory_kb",
-	[CREEL_EV_CELL_EXIT] = "how (clean, killed, lost), vmm_status or vmm_signal or vmm, last (what "
-			       "was heard of it last)",
+	[CREEL_EV_CELL_EXIT] = "how (clean, killed, lost), vmm_status or vmm_signal or vmm, last words",
 	[CREEL_EV_CELL_KILL] = "why",
 	[CREEL_EV_CELL_NOTE] = "text",
 	[CREEL_EV_SERVICE_START] = "service",
