@@ -3,7 +3,7 @@ BUILD ?= build
 TEST = tools/run-tests $(BUILD)
 ASAN = -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: help deps setup build run test test-unit test-integration test-e2e test-attack test-fuzz \
+.PHONY: help deps setup build run test test-unit test-integration test-e2e test-docker test-attack test-fuzz \
 	test-asan test-asan-clang coverage bench eval model lint format fuzz install clean
 
 help: ## say all targets
@@ -34,6 +34,9 @@ test-integration: build ## real kernel objects in fresh namespaces
 
 test-e2e: build ## boots guests
 	@$(TEST) e2e
+
+test-docker: build ## of the tier e2e, Docker in a cell alone
+	@$(TEST) docker
 
 test-attack: build ## each wall against its attack
 	@$(TEST) attack
@@ -70,7 +73,7 @@ model: build ## train the defender's built-in model again, the same octets from 
 lint: build ## clang-format, clang-tidy, cppcheck, layers, manuals and event kinds against the tables
 	@tools/lint $(BUILD)
 
-format: ## clang-format what tools/formatted lists
+format: ## clang-format the tree (but tools/formatted's exceptions)
 	@tools/format
 
 fuzz: deps ## libFuzzer targets, SECONDS=60 each

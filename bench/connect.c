@@ -3,8 +3,8 @@
  * checked by creel-flow, and from one that the same filter lets go straight. Prints a line a run:
  * median ms of each. Arguments: runs, connections a run.
  */
-#include "tests/cmocka-all.h"
 #include "flownet.h"
+#include "tests/cmocka-all.h"
 #include <curl/curl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -68,8 +68,8 @@ int main(int argc, char **argv)
 	if (server == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		flownet_enter(&net, NET_INTERNET);
-		execlp("openssl", "openssl", "s_server", "-quiet", "-www", "-accept", "192.0.2.10:443", "-cert", argv[3], "-key",
-		       argv[4], NULL);
+		execlp("openssl", "openssl", "s_server", "-quiet", "-www", "-accept", "192.0.2.10:443",
+		       "-cert", argv[3], "-key", argv[4], NULL);
 		_exit(127);
 	}
 	int probe = -1;

@@ -2,11 +2,12 @@
  * Events of new flows: so many UDP flows as fast as a cell can begin them, from the first packet to the
  * last event. Prints a line a run: events a second, flows told, flows lost. Arguments: runs, flows.
  */
-#include "tests/cmocka-all.h"
 #include "flownet.h"
 #include "linux/fdpass.h"
+#include "linux/flowsum.h"
 #include "net/conntrack.h"
 #include "net/nflog.h"
+#include "tests/cmocka-all.h"
 #include "wire/be.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -71,7 +72,6 @@ int main(int argc, char **argv)
 	struct creel_flowmsg cell = {.type = CREEL_FLOWMSG_CELL, .dport = 1, .cell = "a"};
 	uint8_t buf[CREEL_FLOWMSG_MAX];
 	struct creel_err err = {0};
-	struct in_addr a;
 
 	flownet_up(&net, 500);
 	flownet_cell(&net, 0, "mode listed 1\nsubnet 192.168.83.0/24\n", false, 1);
@@ -79,23 +79,25 @@ int main(int argc, char **argv)
 	flownet_sh("nft flush chain inet creel cl-83.2 && nft add rule inet creel cl-83.2 goto cl-83.2.ok");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, m) < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, e) < 0)
 		return 1;
-	int flows = creel_flowends_open(&err), group = creel_nflog_open(1, &err);
+	int flows = creel_flowends_open(&err), group = creel_nflog_open(1, &err),
+	    sums = creel_flowsums_new(&err);
 	pid_t child = fork();
 	if (child == 0) {
-		char text[3][12];
+		char text[4][12];
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		snprintf(text[0], sizeof(text[0]), "%d", m[1]);
 		snprintf(text[1], sizeof(text[1]), "%d", e[1]);
 		snprintf(text[2], sizeof(text[2]), "%d", flows);
+		snprintf(text[3], sizeof(text[3]), "%d", sums);
 		(void)fcntl(flows, F_SETFD, 0);
-		execl(getenv("CREEL_FLOWLOG"), "creel-flowlog", text[0], text[1], text[2], NULL);
+		(void)fcntl(sums, F_SETFD, 0);
+		execl(getenv("CREEL_FLOWLOG"), "creel-flowlog", text[0], text[1], text[2], text[3], NULL);
 		_exit(127);
 	}
 	events = e[0];
-	inet_pton(AF_INET, "192.168.83.2", &a);
-	cell.src[10] = cell.src[11] = 0xff;
-	memcpy(cell.src + 12, &a, 4);
-	if (flows < 0 || group < 0 || creel_fdpass_send(m[0], buf, creel_flowmsg_encode(&cell, buf), &group, 1, &err) < 0) {
+	inet_pton(AF_INET6, "::ffff:192.168.83.2", cell.src);
+	if (flows < 0 || group < 0 || sums < 0 ||
+	    creel_fdpass_send(m[0], buf, creel_flowmsg_encode(&cell, buf), &group, 1, &err) < 0) {
 		fprintf(stderr, "flow: %s\n", err.msg);
 		return 1;
 	}
@@ -114,7 +116,7 @@ int main(int argc, char **argv)
 		double s = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
 		printf("%.0f %lu %lu\n", (double)t / s, t, l);
 		fflush(stdout);
-		(void)creel_ct_cut(a, none, NULL, &cut, &err);
+		(void)creel_ct_cut(cell.src, none, NULL, &cut, &err);
 		for (uint64_t left = 1; left;) /* the ends */
 			told(1, &left, &l);
 	}

@@ -40,3 +40,11 @@ ratio() {
 header() {
 	printf '%-34s %10s %10s %10s\n' "$1" min median max
 }
+
+# unseen: who writes each packet of the test internet down is in nobody's way
+unseen() {
+	i_=$(readlink "/proc/$(cat "$INTERNET/inet.pid")/ns/net")
+	for p_ in $(pgrep -x witness); do
+		[ "$(readlink "/proc/$p_/ns/net")" != "$i_" ] || kill "$p_"
+	done
+}

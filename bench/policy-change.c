@@ -4,8 +4,8 @@
  * less for one cell. Prints each change's milliseconds, a line each, as `decide MS` (the policy read from
  * its text) and `write MS` (the kernel's transaction).
  */
-#include "net/nft.h"
 #include "base/buf.h"
+#include "net/nft.h"
 #include "policy/policytext.h"
 #include <arpa/inet.h>
 #include <sched.h>

@@ -26,8 +26,8 @@ int main(int argc, char **argv)
 	posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", O_WRONLY, 0);
 	for (int i = atoi(argv[1]); i > 0; i--) {
 		clock_gettime(CLOCK_MONOTONIC, &a);
-		if (posix_spawnp(&pid, argv[2], &quiet, NULL, argv + 2, environ) != 0 || waitpid(pid, &ws, 0) != pid ||
-		    !WIFEXITED(ws) || WEXITSTATUS(ws) != 0)
+		if (posix_spawnp(&pid, argv[2], &quiet, NULL, argv + 2, environ) != 0 ||
+		    waitpid(pid, &ws, 0) != pid || !WIFEXITED(ws) || WEXITSTATUS(ws) != 0)
 			return 1;
 		clock_gettime(CLOCK_MONOTONIC, &b);
 		printf("%.3f\n", (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6);

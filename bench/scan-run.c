@@ -131,7 +131,8 @@ int main(int argc, char **argv)
 		static const size_t len[] = {10000, 100000};
 		for (size_t k = 0; k < 2; k++) {
 			char *p = fill(hard[i].unit, len[k] + 65536);
-			printf("hard-%s %zu %.2f\n", hard[i].name, len[k], measure(d, p, len[k], 0, k == 0 ? 3 : 1));
+			printf("hard-%s %zu %.2f\n", hard[i].name, len[k],
+			       measure(d, p, len[k], 0, k == 0 ? 3 : 1));
 			fflush(stdout);
 			free(p);
 		}

@@ -27,7 +27,8 @@ int main(int argc, char **argv)
 		for (size_t n = 0; n < sizeof(line) - 1 && read(fd, line + n, 1) == 1 && line[n] != '\n'; n++)
 			;
 		for (long left = atol(line); left > 0;) {
-			ssize_t n = write(fd, block, left < (long)sizeof(block) ? (size_t)left : sizeof(block));
+			ssize_t n = write(fd, block,
+					  left < (long)sizeof(block) ? (size_t)left : sizeof(block));
 			if (n <= 0)
 				break;
 			left -= n;

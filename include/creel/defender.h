@@ -96,7 +96,7 @@ struct creel_defender_finding {
 	const char *via;      /* how it was hidden: "" or "base64", "base64,url", "split", ... */
 	enum creel_defender_severity severity;
 	enum creel_defender_action action; /* what this finding alone would cause */
-	double confidence;		   /* 0..1 */
+	double confidence;                 /* 0..1 */
 	int layer;
 	size_t from; /* first octet in the original text */
 	size_t to;   /* one past the last; whole encoded run when it was found inside one */
@@ -106,8 +106,8 @@ struct creel_defender_finding {
 struct creel_defender_verdict {
 	int layer;
 	const char *name;  /* "rules", "ngram", or the caller's */
-	double score;	   /* 0..1: how sure it is that the text is an injection */
-	int failed;	   /* not asked to the end: score means nothing, `on_error` decided */
+	double score;      /* 0..1: how sure it is that the text is an injection */
+	int failed;        /* not asked to the end: score means nothing, `on_error` decided */
 	const char *error; /* why, or "" */
 };
 
@@ -117,10 +117,14 @@ struct creel_defender_verdict {
  */
 struct creel_defender_layer {
 	size_t size;
-	int layer;	  /* 2 or 3 */
+	int layer;        /* 2 or 3 */
 	const char *name; /* borrowed until creel_defender_free() */
-	double from_score, to_score; /* ask when the highest score so far is in [from, to); 0,0: always */
-	double warn_at, block_at;    /* its score from which on the text is warned of, or blocked */
+	/**
+	 * The uncertain band: ask when the highest score so far is in [from, to) and the text is not
+	 * blocked already. 0, 0: always.
+	 */
+	double from_score, to_score;
+	double warn_at, block_at; /* its score from which on the text is warned of, or blocked */
 	enum creel_defender_on_error on_error;
 	/**
 	 * Score @p text (UTF-8 is not promised). May be called by several threads at once.
@@ -144,18 +148,19 @@ struct creel_defender_memory {
 struct creel_defender_options {
 	size_t size;
 	const char *const *rule_files; /* more rule files, NULL at the end; read after the built-in ones */
-	const char *rules_text;	       /* the same, as text in memory; read last */
+	const char *rules_text;        /* the same, as text in memory; read last */
 	size_t rules_text_len;
 	int no_builtin_rules;
 	int no_builtin_model;
 	/**
 	 * A folder for compiled rules, owned by this user or root and writable by no other: found
-	 * there, they are loaded in milliseconds; else compiled (about a second) and kept there.
+	 * there, they are loaded in milliseconds; else compiled (about ten seconds of a processor) and
+	 * kept there.
 	 */
 	const char *cache_dir;
-	const char *replacement;  /* what stands for a removed range; NULL: "[removed]" */
-	size_t max_findings;	  /* in a result; 0: 256. More are counted, and still sanitised */
-	double ngram_warn_at;	  /* the built-in model's score that warns; 0: its own; > 1: never */
+	const char *replacement; /* what stands for a removed range; NULL: "[removed]" */
+	size_t max_findings;     /* in a result; 0: 256. More are counted, and still sanitised */
+	double ngram_warn_at;    /* the built-in model's score that warns; 0: its own; > 1: never */
 	const struct creel_defender_layer *layers; /* @p n_layers of them, copied */
 	size_t n_layers;
 	const struct creel_defender_memory *memory; /* NULL: malloc and its kin; copied */
@@ -187,15 +192,32 @@ void creel_defender_free(struct creel_defender *d);
  * @return 0 (whatever was found), or negative: nothing is known of the text, so do not use it
  */
 int creel_defender_scan(const struct creel_defender *d, const void *text, size_t len,
-			const struct creel_defender_context *ctx,
-			struct creel_defender_result **ret, struct creel_defender_error *err);
+			const struct creel_defender_context *ctx, struct creel_defender_result **ret,
+			struct creel_defender_error *err);
+
+/**
+ * What remains to be asked about a scanned text: bit n is set when a layer of number n, that the scan
+ * skipped by `skip_layers`, would be asked now. So a caller that must not wait scans with layer 3
+ * skipped, and asks it elsewhere only when there is something to ask.
+ */
+unsigned creel_defender_pending(const struct creel_defender *d, const struct creel_defender_result *r);
+/**
+ * Ask about an already scanned text the caller's layers that have not been asked, as creel_defender_scan()
+ * would have: @p r then holds their words too. One thread at a time for one result.
+ *
+ * @param text  the same text as was scanned
+ * @param ctx   as for the scan, with other layers skipped
+ * @return 0, or negative: @p r is good for nothing but creel_defender_result_free()
+ */
+int creel_defender_ask(const struct creel_defender *d, struct creel_defender_result *r, const void *text,
+		       size_t len, const struct creel_defender_context *ctx,
+		       struct creel_defender_error *err);
 
 /**
  * A text in pieces, with the same findings as of the whole; offsets count from the first piece.
  * The text is kept until it ends: an instruction may be cut anywhere, and decoding needs its end.
  */
-int creel_defender_stream_new(const struct creel_defender *d,
-			      const struct creel_defender_context *ctx,
+int creel_defender_stream_new(const struct creel_defender *d, const struct creel_defender_context *ctx,
 			      struct creel_defender_stream **ret, struct creel_defender_error *err);
 /** Add a piece. After a failure the stream is good for nothing but stream_free(). */
 int creel_defender_stream_feed(struct creel_defender_stream *s, const void *piece, size_t len,
@@ -217,6 +239,8 @@ size_t creel_defender_result_dropped(const struct creel_defender_result *r);
 /** Each layer's word; @return their number. */
 size_t creel_defender_result_verdicts(const struct creel_defender_result *r,
 				      const struct creel_defender_verdict **ret);
+/** Bit n is set when a layer of number n was asked and failed; each verdict says why. 0: none. */
+unsigned creel_defender_result_failed(const struct creel_defender_result *r);
 /**
  * The text with exactly the ranges of warn-or-worse findings replaced, everything else octet by
  * octet as it was. A NUL follows the text and is not counted. Ranges of a layer that judges the
@@ -253,6 +277,36 @@ struct creel_defender_rule {
 };
 /** Rule @p i, in file order. @return 0, or CREEL_DEFENDER_E_INVALID past the last */
 int creel_defender_rule(const struct creel_defender *d, size_t i, struct creel_defender_rule *ret);
+
+/*
+ * A neural classifier as layer 2: a folder as its publishers lay it out, with tokenizer.json (Unigram),
+ * config.json (id2label) and model.onnx. Known to fit: deberta-v3-base-prompt-injection-v2, Prompt
+ * Guard 2 86M and 22M. ONNX Runtime's library is looked for when a model is opened, not before; a
+ * model's memory is malloc's and the runtime's.
+ */
+struct creel_defender_model; /* shared by any number of threads and defenders */
+struct creel_defender_model_options {
+	size_t size;
+	const char *name;     /* in findings and verdicts; NULL: the folder's */
+	const char *file;     /* the network in the folder; NULL: "model.onnx" */
+	const char *runtime;  /* path of libonnxruntime.so.1; NULL: by the system's loader */
+	unsigned threads;     /* that one run uses, the caller's included; 0: as processors, at most 4 */
+	unsigned batch;       /* windows run together, of all callers; 0: 8, at most 64 */
+	unsigned max_windows; /* of one text (about 2,000 octets each); 0: 64. A longer text is a failure */
+};
+/** @p opt NULL: as if all zero. @return 0 or negative: a file, the runtime or the model is unusable */
+int creel_defender_model_open(const char *dir, const struct creel_defender_model_options *opt,
+			      struct creel_defender_model **ret, struct creel_defender_error *err);
+/** No call and no defender with its layer may be in use. NULL is allowed. */
+void creel_defender_model_close(struct creel_defender_model *m);
+/**
+ * The highest score of the text's windows (512 tokens, an eighth shared with the one before). Calls of
+ * several threads are run together. @return 0, or negative: nothing is known of the text
+ */
+int creel_defender_model_score(struct creel_defender_model *m, const void *text, size_t len, double *ret,
+			       struct creel_defender_error *err);
+/** A layer to put in creel_defender_options: warns from 0.5 on, blocks from 0.9; a failure blocks. */
+void creel_defender_model_layer(struct creel_defender_model *m, struct creel_defender_layer *ret);
 
 /** Names: "block", "critical". Never NULL. */
 const char *creel_defender_action_name(enum creel_defender_action a);

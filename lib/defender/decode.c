@@ -1,17 +1,16 @@
 /* What hides a whole text: base64, hexadecimal, quoted-printable, invisible tags, rot13, reversal. */
+#include "base/cleanup.h"
 #include "base/escape.h"
 #include "view.h"
-#include <string.h>
+#include "wide.h"
 
 #define QP_NEAR 400 /* octets in which five marks of quoted-printable stand, or it is none */
-#define RUN_MIN 16 /* characters of an encoded run: 12 octets of base64, 8 of hexadecimal */
+#define RUN_MIN 16  /* characters of an encoded run: 12 octets of base64, 8 of hexadecimal */
 
 static int b64(uint8_t c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
+	if ((uint8_t)((c | 32) - 'a') < 26)
+		return c >= 'a' ? c - 'a' + 26 : c - 'A';
 	if (c >= '0' && c <= '9')
 		return c - '0' + 52;
 	if (c == '+' || c == '-')
@@ -27,13 +26,84 @@ static int hex(uint8_t c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* 1: may stand in a run of base64 with its line ends; 2: in a row of hexadecimal pairs */
-static const uint8_t run_cls[256] = {
-	['A' ... 'F'] = 3, ['G' ... 'W'] = 1, ['X'] = 3, ['Y' ... 'Z'] = 1, ['a' ... 'f'] = 3, ['g' ... 'w'] = 1, ['x'] = 3,
-	['y' ... 'z'] = 1, ['0' ... '9'] = 3,
-	['+'] = 1, ['-'] = 1, ['/'] = 1, ['_'] = 1, ['\n'] = 3, ['\r'] = 1,
-	[' '] = 2, [':'] = 2, [','] = 2,
+/* What an octet may stand in: */
+enum {
+	IN_RUN = 1,   /* a run of base64 with its line ends, */
+	IN_PAIRS = 2, /* a row of hexadecimal pairs; it is */
+	IS_B64 = 4,
+	IS_HEX = 8,
+	B64 = IN_RUN | IS_B64,
+	HEX = B64 | IN_PAIRS | IS_HEX
 };
+static const uint8_t run_cls[256] = {
+	['A' ... 'F'] = HEX,
+	['G' ... 'W'] = B64,
+	['X'] = B64 | IN_PAIRS,
+	['Y' ... 'Z'] = B64,
+	['a' ... 'f'] = HEX,
+	['g' ... 'w'] = B64,
+	['x'] = B64 | IN_PAIRS,
+	['y' ... 'z'] = B64,
+	['0' ... '9'] = HEX,
+	['+'] = B64,
+	['-'] = B64,
+	['/'] = B64,
+	['_'] = B64,
+	['\n'] = IN_RUN | IN_PAIRS,
+	['\r'] = IN_RUN,
+	[' '] = IN_PAIRS,
+	[':'] = IN_PAIRS,
+	[','] = IN_PAIRS,
+};
+
+static bool is_b64(uint8_t c)
+{
+	return run_cls[c] & IS_B64;
+}
+
+static bool is_hex(uint8_t c)
+{
+	return run_cls[c] & IS_HEX;
+}
+
+/* Octets that may stand in a run of base64, and a few more. */
+static wide run_wide(wide v)
+{
+	wide low = v | wide_all(0x20);
+
+	return wide_range(low, 'a', 'z') | wide_range(low, '/', '9') | wide_range(low, '*', '-') |
+	       wide_is(low, '_' | 0x20);
+}
+
+/* And in a row of hexadecimal pairs. */
+static wide pairs_wide(wide v)
+{
+	wide low = v | wide_all(0x20);
+
+	return wide_range(low, 'a', 'f') | wide_range(low, '0', ':') | wide_is(low, 'x') | wide_is(low, ' ') |
+	       wide_is(low, ',') | wide_is(low, '\n' | 0x20);
+}
+
+/*
+ * From @p at on, in steps of RUN_MIN: the first place that may be within a run, or the last one from
+ * where sixteen octets cannot be read. @p at is RUN_MIN - 1 behind where runs may begin at the earliest.
+ */
+static size_t run_skip(const uint8_t *in, size_t at, size_t len)
+{
+	unsigned before = wide_mask(run_wide(wide_load(in + at + 1 - RUN_MIN))) << 1;
+
+	for (; at + WIDE <= len; at += RUN_MIN) {
+		wide v = wide_load(in + at);
+		unsigned here = wide_mask(run_wide(v)), pairs = wide_mask(pairs_wide(v)) & 0x3f;
+		/* how many octets of a run stand before this one, how many from it on */
+		unsigned left = (unsigned)__builtin_clz(~(before << 16)),
+			 right = (unsigned)__builtin_ctz(~here);
+		if ((right > 0 && left + right >= RUN_MIN) || pairs == 0x3f)
+			break;
+		before = here;
+	}
+	return at;
+}
 
 /*
  * The next place where a run of RUN_MIN may begin: a run holds every RUN_MIN-th octet, so most are
@@ -41,33 +111,32 @@ static const uint8_t run_cls[256] = {
  */
 static size_t run_next(const uint8_t *in, size_t i, size_t len)
 {
-	size_t first = i;
-
 	for (size_t at = i + RUN_MIN - 1; at < len; at += RUN_MIN) {
+		if (at + WIDE <= len && (at = run_skip(in, at, len)) >= len)
+			break;
+		const size_t first = at - i < RUN_MIN ? i : at - RUN_MIN;
 		size_t k = at, end = at, n = 0;
-		while (k > first && (run_cls[in[k - 1]] & 1) && at - k < RUN_MIN)
+		while (k > first && (run_cls[in[k - 1]] & IN_RUN) && at - k < RUN_MIN)
 			k--;
-		while (end < len && (run_cls[in[end]] & 1) && end - k < RUN_MIN)
+		while (end < len && (run_cls[in[end]] & IN_RUN) && end - k < RUN_MIN)
 			end++;
 		if (end > at && end - k >= RUN_MIN)
 			return k;
-		for (k = at; n < 6 && k < len && (run_cls[in[k]] & 2); k++)
+		for (k = at; n < 6 && k < len && (run_cls[in[k]] & IN_PAIRS); k++)
 			n++;
 		if (n == 6) { /* pairs: back to where they begin */
-			for (k = at; k > first && (run_cls[in[k - 1]] & 2) && at - k < RUN_MIN;)
+			for (k = at; k > first && (run_cls[in[k - 1]] & IN_PAIRS) && at - k < RUN_MIN;)
 				k--;
-			while (k < at && hex(in[k]) < 0)
+			while (k < at && !is_hex(in[k]))
 				k++;
 			return k;
 		}
-		first = at;
 	}
 	return len;
 }
 
 /* Whatever an encoded run yields comes from the whole run: a part of it cannot be taken out. */
-void def_base64(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
-		void *facts)
+void def_base64(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	uint32_t acc = 0;
 	unsigned bits = 0;
@@ -86,8 +155,7 @@ void def_base64(const uint8_t *in, size_t len, const struct def_arg *arg, struct
 	}
 }
 
-void def_hex(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
-	     void *facts)
+void def_hex(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	int high = -1;
 
@@ -108,7 +176,7 @@ void def_hex(const uint8_t *in, size_t len, const struct def_arg *arg, struct de
 static bool hex_run(const uint8_t *in, size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i++)
-		if (hex(in[i]) < 0)
+		if (!is_hex(in[i]))
 			return false;
 	return (to - from) % 2 == 0;
 }
@@ -118,6 +186,33 @@ static size_t line_end(const uint8_t *in, size_t i, size_t len)
 	while (i < len && (in[i] == '\r' || in[i] == '\n' || in[i] == ' ' || in[i] == '\t'))
 		i++;
 	return i;
+}
+
+#define LOOK 12 /* octets that are looked at before a run is decoded */
+
+/*
+ * May what a run of base64 begins with be text? Names and paths are such runs too, and theirs is none at once.
+ * As def_texty() counts: a sixteenth of what is decoded may be no text.
+ */
+static bool may_be_text(const uint8_t *in, size_t from, size_t to)
+{
+	size_t most = MIN(to - from, (size_t)DEF_HEAD) * 6 / 8, bad = 0, n = 0;
+	uint8_t out[LOOK + 3] = {0};
+
+	for (; n < LOOK && to - from >= 4; n += 3, from += 4) {
+		int v[4] = {b64(in[from]), b64(in[from + 1]), b64(in[from + 2]), b64(in[from + 3])};
+		if ((v[0] | v[1] | v[2] | v[3]) < 0) /* a line's end */
+			break;
+		out[n] = (uint8_t)(v[0] << 2 | v[1] >> 4);
+		out[n + 1] = (uint8_t)(v[1] << 4 | v[2] >> 2);
+		out[n + 2] = (uint8_t)(v[2] << 6 | v[3]);
+	}
+	for (size_t i = 0; i < n;) {
+		size_t text = def_text_at(out + i, n - i, true); /* what is not there yet is taken for good */
+		bad += text == 0;
+		i += text ? text : 1;
+	}
+	return bad * 16 <= most;
 }
 
 typedef int run_each(void *ctx, def_transform fn, const char *via, size_t from, size_t to);
@@ -132,13 +227,13 @@ static int run_one(const uint8_t *in, size_t from, size_t to, run_each *each, vo
 	if (hex_run(in, from, to))
 		return each(ctx, def_hex, "hex", from, to);
 	/* a path or a URL before it: what stands after the last '/' or '=' is tried alone as well */
-	int r = each(ctx, def_base64, "base64", from, to);
+	int r = may_be_text(in, from, to) ? each(ctx, def_base64, "base64", from, to) : 0;
 	if (r != 0)
 		return r < 0 ? r : 0;
 	for (size_t i = from; i < to; i++)
 		if (in[i] == '/' || in[i] == '-' || in[i] == '_' || in[i] == '+')
 			a = i + 1;
-	if (a > from && to - a >= RUN_MIN)
+	if (a > from && to - a >= RUN_MIN && may_be_text(in, a, to))
 		r = each(ctx, def_base64, "base64", a, to);
 	return r < 0 ? r : 0;
 }
@@ -151,8 +246,8 @@ static size_t hex_pairs(const uint8_t *in, size_t i, size_t len, size_t *ret_pai
 	while (i + 1 < len) {
 		if (in[i] == '0' && (in[i + 1] | 32) == 'x' && i + 3 < len)
 			i += 2;
-		if (i + 1 >= len || hex(in[i]) < 0 || hex(in[i + 1]) < 0 ||
-		    (i + 2 < len && hex(in[i + 2]) >= 0))
+		if (i + 1 >= len || !is_hex(in[i]) || !is_hex(in[i + 1]) ||
+		    (i + 2 < len && is_hex(in[i + 2])))
 			break;
 		i += 2;
 		pairs++;
@@ -172,11 +267,11 @@ static size_t hex_pairs(const uint8_t *in, size_t i, size_t len, size_t *ret_pai
 int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 {
 	for (size_t i = 0; i < len;) {
-		if (b64(in[i]) < 0) {
+		if (!is_b64(in[i])) {
 			i++;
 			continue;
 		}
-		if (i == 0 || b64(in[i - 1]) < 0) { /* at a run's beginning: is it a long one? */
+		if (i == 0 || !is_b64(in[i - 1])) { /* at a run's beginning: is it a long one? */
 			size_t next = run_next(in, i, len);
 			if (next > i) {
 				i = next;
@@ -184,8 +279,7 @@ int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 			}
 		}
 		size_t pairs = 0, end = i, from = i, to, lines = 1, chars;
-		if (i + 2 < len && (hex(in[i + 2]) < 0 || in[i + 1] == 'x') &&
-		    (i == 0 || b64(in[i - 1]) < 0))
+		if (i + 2 < len && (!is_hex(in[i + 2]) || in[i + 1] == 'x') && (i == 0 || !is_b64(in[i - 1])))
 			end = hex_pairs(in, i, len, &pairs);
 		if (pairs >= RUN_MIN / 2) {
 			int r = each(ctx, def_hex, "hex", i, end);
@@ -194,7 +288,7 @@ int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 			i = end;
 			continue;
 		}
-		while (i < len && b64(in[i]) >= 0)
+		while (i < len && is_b64(in[i]))
 			i++;
 		to = i;
 		chars = to - from;
@@ -203,7 +297,7 @@ int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 			size_t next = line_end(in, i, len), k = next;
 			if (next == i || memchr(in + i, '\n', next - i) == NULL)
 				break;
-			while (k < len && b64(in[k]) >= 0)
+			while (k < len && is_b64(in[k]))
 				k++;
 			if (k - next < 4)
 				break;
@@ -218,14 +312,15 @@ int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 			i++;
 		if (chars < RUN_MIN)
 			continue;
-		int r = lines > 1 ? each(ctx, def_base64, "base64", from, to) : 0;
+		int r = lines > 1 && may_be_text(in, from, to) ? each(ctx, def_base64, "base64", from, to)
+							       : 0;
 		if (r < 0)
 			return r;
 		if (r > 0)
 			continue;
 		for (size_t a = from; a < to;) { /* each line alone */
 			size_t b = a;
-			while (b < to && b64(in[b]) >= 0)
+			while (b < to && is_b64(in[b]))
 				b++;
 			r = run_one(in, a, b, each, ctx);
 			if (r < 0)
@@ -257,8 +352,7 @@ bool def_is_qp(const uint8_t *in, size_t len)
 	return n >= 4 && len < QP_NEAR;
 }
 
-void def_qp(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
-	    void *facts)
+void def_qp(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	for (size_t i = 0; i < len;) {
 		size_t from = i;
@@ -282,8 +376,7 @@ void def_qp(const uint8_t *in, size_t len, const struct def_arg *arg, struct def
 }
 
 /* Tag characters spell ASCII that no screen shows. */
-void def_tags(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
-	      void *facts)
+void def_tags(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	for (size_t i = 0; i + 3 < len; i++) {
 		if (in[i] != 0xf3 || in[i + 1] != 0xa0 || (in[i + 2] & 0xfe) != 0x80)
@@ -295,23 +388,21 @@ void def_tags(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 }
 
 /* Variation selectors 1 to 256 carry an octet each behind some harmless character. */
-void def_selectors(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
-		   void *facts)
+void def_selectors(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	for (size_t i = 0; i + 2 < len;) {
 		uint32_t cp = 0;
 		size_t n = in[i] == 0xef || in[i] == 0xf3 ? creel_utf8_decode(in + i, len - i, &cp) : 0;
-		uint8_t c = cp >= 0xfe00 && cp < 0xfe10	     ? (uint8_t)(cp - 0xfe00)
+		uint8_t c = cp >= 0xfe00 && cp < 0xfe10     ? (uint8_t)(cp - 0xfe00)
 			    : cp >= 0xe0100 && cp < 0xe01f0 ? (uint8_t)(cp - 0xe0100 + 16)
-							     : 0;
+							    : 0;
 		if (n && (cp >> 8 == 0xfe || cp >> 8 == 0xe01))
 			def_put(s, &c, 1, i, i + n);
 		i += n ? n : 1;
 	}
 }
 
-void def_rot13(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
-	       void *facts)
+void def_rot13(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	uint8_t block[256];
 
@@ -326,8 +417,7 @@ void def_rot13(const uint8_t *in, size_t len, const struct def_arg *arg, struct 
 	}
 }
 
-void def_reverse(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
-		 void *facts)
+void def_reverse(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	for (size_t i = len; i > 0;) {
 		size_t to = i--;
@@ -337,7 +427,7 @@ void def_reverse(const uint8_t *in, size_t len, const struct def_arg *arg, struc
 	}
 }
 
-#define TAG_MAX	    48
+#define TAG_MAX     48
 #define COMMENT_MAX 128
 
 /* Markup that stands inside a word at i: its length, 0 when it is none. */
@@ -360,20 +450,7 @@ static size_t markup(const uint8_t *in, size_t i, size_t len)
 
 #define GLUE_NEAR 192 /* octets on either side that are read with it */
 
-/* Is there markup inside a word at all? Written so that many octets are looked at at once. */
-static bool glue_likely(const uint8_t *in, size_t len)
-{
-	for (size_t at = 1; at < len; at += 4096) {
-		size_t end = at + 4096 < len ? at + 4096 : len;
-		uint8_t any = 0;
-		for (size_t i = at; i < end; i++)
-			any |= (((in[i] == '<') | (in[i] == '*') | (in[i] == '`') | (in[i] == '~')) &
-				(in[i - 1] > ' ') & (in[i - 1] != '>'));
-		if (any)
-			return true;
-	}
-	return false;
-}
+static const uint8_t marks[4] = {'<', '*', '`', '~'};
 
 /* Markup between two characters that are no blanks, at i: its length, else 0. */
 static size_t glue_at(const uint8_t *in, size_t i, size_t len)
@@ -387,28 +464,44 @@ static size_t glue_at(const uint8_t *in, size_t i, size_t len)
 	return end > i && end < len && in[end] > ' ' ? end - i : 0;
 }
 
+static bool in_word(uint8_t c)
+{
+	return (uint8_t)((c | 32) - 'a') < 26 || (uint8_t)(c - '0') < 10 || c >= 0x80 || c == '\'';
+}
+
+/* Does it change the words that the @p n octets of markup at @p i go? */
+static bool joins(const uint8_t *in, size_t i, size_t n)
+{
+	return (in_word(in[i - 1]) && in_word(in[i + n])) || memchr(in + i, '<', n);
+}
+
 /*
  * The text without the markup that takes words apart: ig<b></b>nore, ig**no**re; and only what stands
  * near such places, each stretch on a line of its own.
  */
-void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
-	      void *facts)
+void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
-	static const uint8_t mark[256] = {['<'] = 1, ['*'] = 1, ['`'] = 1, ['~'] = 1};
 	struct def_facts *f = facts;
 	size_t done = 0, until = 0; /* put so far; to be put because of the last place */
 
-	if (f && !glue_likely(in, len))
-		return;
-	for (size_t i = 0; i < len; i++) {
-		if (!mark[in[i]])
-			continue;
+	for (size_t i = 0; (i = wide_find4(in, i, len, marks)) < len; i++) {
+		if (s && def_done(s, 0))
+			return;
+		const struct def_mark *mark = s && !s->out ? def_jump(s, i) : NULL;
+		if (mark) { /* where a stretch begins, of which nothing is put */
+			i = mark->in;
+			done = until = i > GLUE_NEAR ? i - GLUE_NEAR : 0;
+		}
 		size_t n = glue_at(in, i, len);
 		if (n == 0)
 			continue;
 		if (f) {
-			f->glues++;
-			return;
+			f->glues = true;
+			f->joins = joins(in, i, n);
+			if (f->joins)
+				return;
+			i += n - 1;
+			continue;
 		}
 		size_t from = i > GLUE_NEAR ? i - GLUE_NEAR : 0;
 		if (from > until) { /* a stretch of its own */
@@ -417,6 +510,8 @@ void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 			if (until > 0)
 				def_put(s, "\n", 1, until - 1, until);
 			done = from;
+			if (s->at >= def_mark_due(s))
+				def_mark(s, i, s->at, 0);
 		}
 		def_put_run(s, in + done, i - done, done);
 		done = i + n;

@@ -58,15 +58,14 @@ static int file_read(struct creel_defender *d, const char *path, struct creel_er
 		return creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
 	while ((n = read(fd, part, sizeof(part))) > 0 && b.len <= DEF_RULE_FILE_MAX)
 		def_buf_add(&b, part, (size_t)n);
-	int r = n < 0 ? creel_err_set(err, CREEL_E_OS, errno, "read %s", path)
+	int r = n < 0      ? creel_err_set(err, CREEL_E_OS, errno, "read %s", path)
 		: b.failed ? creel_err_nomem(err)
 			   : def_rules_read(&d->rules, path, (const char *)b.data, b.len, err);
 	def_buf_fini(&b);
 	return r;
 }
 
-static int rules_load(struct creel_defender *d, const struct creel_defender_options *o,
-		      struct creel_err *err)
+static int rules_load(struct creel_defender *d, const struct creel_defender_options *o, struct creel_err *err)
 {
 	int r = 0;
 
@@ -156,6 +155,17 @@ int creel_defender_new(const struct creel_defender_options *opt, struct creel_de
 	return 0;
 }
 
+static void worker_free(const struct creel_defender *d, struct def_worker *w)
+{
+	hs_free_scratch(w->scratch);
+	def_placer_scratch_free(w->places);
+	def_sieve_state_fini(&w->sieve, d->matcher.sieve);
+	while (w->n_spare > 0)
+		def_buf_fini(&w->spare[--w->n_spare]);
+	def_free(&d->mem, w->state);
+	def_free(&d->mem, w);
+}
+
 void creel_defender_free(struct creel_defender *d)
 {
 	if (!d)
@@ -168,10 +178,7 @@ void creel_defender_free(struct creel_defender *d)
 	while (d->idle) {
 		struct def_worker *w = d->idle;
 		d->idle = w->next;
-		hs_free_scratch(w->scratch);
-		def_placer_scratch_free(w->places);
-		def_free(&m, w->state);
-		def_free(&m, w);
+		worker_free(d, w);
 	}
 	def_matcher_fini(&d->matcher);
 	def_rules_fini(&d->rules);
@@ -204,10 +211,7 @@ struct def_worker *def_worker_get(const struct creel_defender *cd, struct creel_
 		ok = !d->matcher.db[k] || hs_alloc_scratch(d->matcher.db[k], &w->scratch) == HS_SUCCESS;
 	if (ok)
 		return w;
-	hs_free_scratch(w->scratch);
-	def_placer_scratch_free(w->places);
-	def_free(&d->mem, w->state);
-	def_free(&d->mem, w);
+	worker_free(d, w);
 	creel_err_nomem(err);
 	return NULL;
 }
@@ -237,14 +241,27 @@ static int verdict_add(struct creel_defender_result *r, struct creel_defender_ve
 static int whole_add(struct creel_defender_result *r, const char *rule, int layer, double score,
 		     enum creel_defender_severity sev, size_t len, struct creel_err *err)
 {
-	struct creel_defender_finding f = {.rule = rule, .category = "model", .via = "", .severity = sev,
-					   .action = def_action_of(sev), .confidence = score,
-					   .layer = layer, .from = 0, .to = len};
+	struct creel_defender_finding f = {.rule = rule,
+					   .category = "model",
+					   .via = "",
+					   .severity = sev,
+					   .action = def_action_of(sev),
+					   .confidence = score,
+					   .layer = layer,
+					   .from = 0,
+					   .to = len};
 	if (def_room(&r->mem, &r->findings, r->n_findings, &r->cap_findings, sizeof(*r->findings)) < 0)
 		return creel_err_nomem(err);
 	r->findings[r->n_findings++] = f;
 	r->action = MAX(r->action, f.action);
 	return 0;
+}
+
+static bool layer_wanted(const struct creel_defender_layer *l, const struct creel_defender_result *r)
+{
+	if (l->from_score <= 0 && l->to_score <= 0)
+		return true;
+	return r->score >= l->from_score && r->score < l->to_score && r->action < CREEL_DEFENDER_BLOCK;
 }
 
 static int layer_ask(const struct creel_defender_layer *l, const char *text, size_t len,
@@ -253,12 +270,8 @@ static int layer_ask(const struct creel_defender_layer *l, const char *text, siz
 {
 	struct creel_defender_verdict v = {.layer = l->layer, .name = l->name, .error = ""};
 	char why[160] = "";
-	bool all = l->from_score <= 0 && l->to_score <= 0;
 	int e = 0;
 
-	if ((ctx->skip_layers & (1u << l->layer)) ||
-	    (!all && !(r->score >= l->from_score && r->score < l->to_score)))
-		return 0;
 	if (l->score(l->arg, text, len, ctx, &v.score, why, sizeof(why)) < 0) {
 		v.failed = 1;
 		v.error = def_arena_text(&r->strings, why, strnlen(why, sizeof(why)));
@@ -272,6 +285,22 @@ static int layer_ask(const struct creel_defender_layer *l, const char *text, siz
 		e = whole_add(r, l->name, l->layer, v.score, CREEL_DEFENDER_LOW, len, err);
 	}
 	return e < 0 ? e : verdict_add(r, v, err);
+}
+
+static int layers_ask(const struct creel_defender *d, const char *text, size_t len,
+		      const struct creel_defender_context *ctx, struct creel_defender_result *r,
+		      struct creel_err *err)
+{
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && i < d->n_layers; i++) {
+		const struct creel_defender_layer *l = &d->layers[i].l;
+		if ((r->asked & (1u << i)) || (ctx->skip_layers & (1u << l->layer)) || !layer_wanted(l, r))
+			continue;
+		r->asked |= 1u << i;
+		e = layer_ask(l, text, len, ctx, r, err);
+	}
+	return e;
 }
 
 static int scan(const struct creel_defender *d, struct def_worker *w, const char *text, size_t len,
@@ -290,9 +319,7 @@ static int scan(const struct creel_defender *d, struct def_worker *w, const char
 		if (e == 0 && r->ngram_score >= d->ngram_warn_at)
 			e = whole_add(r, "ngram", 2, r->ngram_score, CREEL_DEFENDER_LOW, len, err);
 	}
-	for (size_t i = 0; e == 0 && i < d->n_layers; i++)
-		e = layer_ask(&d->layers[i].l, text, len, ctx, r, err);
-	return e;
+	return e < 0 ? e : layers_ask(d, text, len, ctx, r, err);
 }
 
 static int result_new(const struct creel_defender *d, struct creel_defender_result **ret,
@@ -310,8 +337,8 @@ static int result_new(const struct creel_defender *d, struct creel_defender_resu
 }
 
 int creel_defender_scan(const struct creel_defender *d, const void *text, size_t len,
-			const struct creel_defender_context *context,
-			struct creel_defender_result **ret, struct creel_defender_error *error)
+			const struct creel_defender_context *context, struct creel_defender_result **ret,
+			struct creel_defender_error *error)
 {
 	struct creel_defender_context ctx;
 	struct creel_defender_result *r = NULL;
@@ -332,6 +359,28 @@ int creel_defender_scan(const struct creel_defender *d, const void *text, size_t
 	}
 	*ret = r;
 	return 0;
+}
+
+unsigned creel_defender_pending(const struct creel_defender *d, const struct creel_defender_result *r)
+{
+	unsigned mask = 0;
+
+	for (size_t i = 0; i < d->n_layers; i++)
+		if (!(r->asked & (1u << i)) && layer_wanted(&d->layers[i].l, r))
+			mask |= 1u << d->layers[i].l.layer;
+	return mask;
+}
+
+int creel_defender_ask(const struct creel_defender *d, struct creel_defender_result *r, const void *text,
+		       size_t len, const struct creel_defender_context *context,
+		       struct creel_defender_error *error)
+{
+	struct creel_defender_context ctx;
+	struct creel_err err = {0};
+
+	if (!d || !r || (!text && len) || !take(&ctx, sizeof(ctx), context, context ? context->size : 0))
+		return def_fail(error, CREEL_DEFENDER_E_INVALID, "ask: an argument is missing");
+	return layers_ask(d, text ? text : "", len, &ctx, r, &err) < 0 ? give(&err, error) : 0;
 }
 
 int creel_defender_explain(const struct creel_defender *d, const void *text, size_t len,
@@ -363,10 +412,15 @@ int creel_defender_rule(const struct creel_defender *d, size_t i, struct creel_d
 	if (!d || i >= d->rules.n_rules)
 		return CREEL_DEFENDER_E_INVALID;
 	const struct def_rule *u = &d->rules.rules[i];
-	*ret = (struct creel_defender_rule){
-		.id = u->id, .category = u->category, .title = u->title, .source = u->source,
-		.severity = u->severity, .confidence = u->confidence, .enabled = u->enabled,
-		.must = u->must ? u->must : none, .must_not = u->must_not ? u->must_not : none};
+	*ret = (struct creel_defender_rule){.id = u->id,
+					    .category = u->category,
+					    .title = u->title,
+					    .source = u->source,
+					    .severity = u->severity,
+					    .confidence = u->confidence,
+					    .enabled = u->enabled,
+					    .must = u->must ? u->must : none,
+					    .must_not = u->must_not ? u->must_not : none};
 	return 0;
 }
 

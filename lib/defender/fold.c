@@ -6,21 +6,22 @@
 #include "base/escape.h"
 #include "foldtab.h"
 #include "view.h"
-#include <string.h>
+#include "wide.h"
 
 /* ASCII: what becomes of it; 0: dropped, 1: see the slow path */
 static const uint8_t ascii[256] = {
-	[0x20] = ' ', ['!'] = '!', ['"'] = '"', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&',
+	[0x20] = ' ',  ['!'] = '!', ['"'] = '"', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&',
 	['\''] = '\'', ['('] = '(', [')'] = ')', ['*'] = '*', ['+'] = '+', [','] = ',', ['-'] = '-',
-	['.'] = '.', ['/'] = '/', ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4',
-	['5'] = '5', ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9', [':'] = ':', [';'] = ';',
-	['<'] = '<', ['='] = '=', ['>'] = '>', ['?'] = '?', ['@'] = '@', ['['] = '[', ['\\'] = '\\',
-	[']'] = ']', ['^'] = '^', ['_'] = '_', ['`'] = '`', ['{'] = '{', ['|'] = '|', ['}'] = '}',
+	['.'] = '.',   ['/'] = '/', ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4',
+	['5'] = '5',   ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9', [':'] = ':', [';'] = ';',
+	['<'] = '<',   ['='] = '=', ['>'] = '>', ['?'] = '?', ['@'] = '@', ['['] = '[', ['\\'] = '\\',
+	[']'] = ']',   ['^'] = '^', ['_'] = '_', ['`'] = '`', ['{'] = '{', ['|'] = '|', ['}'] = '}',
 	['~'] = '~',
-#define L(c) [c] = c, [(c) - 32] = c
-	L('a'), L('b'), L('c'), L('d'), L('e'), L('f'), L('g'), L('h'), L('i'), L('j'), L('k'), L('l'),
-	L('m'), L('n'), L('o'), L('p'), L('q'), L('r'), L('s'), L('t'), L('u'), L('v'), L('w'), L('x'),
-	L('y'), L('z'),
+#define L(c) [c] = c, [(c)-32] = c
+	L('a'),        L('b'),      L('c'),      L('d'),      L('e'),      L('f'),      L('g'),
+	L('h'),        L('i'),      L('j'),      L('k'),      L('l'),      L('m'),      L('n'),
+	L('o'),        L('p'),      L('q'),      L('r'),      L('s'),      L('t'),      L('u'),
+	L('v'),        L('w'),      L('x'),      L('y'),      L('z'),
 #undef L
 };
 
@@ -29,7 +30,7 @@ struct fold {
 	size_t len;
 	struct def_sink *s;
 	struct def_facts *f;
-	uint8_t last;	  /* what was put last: ' ', '\n' or else */
+	uint8_t last;     /* what was put last: ' ', '\n' or else */
 	uint32_t last_cp; /* for characters that join the one before */
 	size_t last_len;
 	size_t unseen_from; /* of a run of invisible characters */
@@ -248,43 +249,125 @@ static size_t slow(struct fold *o, size_t i)
 }
 
 /*
- * Eight octets at once, when they are printable ASCII without two blanks in a row: their lower case.
- * @return false: one by one
+ * Of sixteen octets those up to the first that is not printable ASCII or a line's end, or is a blank behind
+ * one: their lower case. @return how many
  */
-static bool eight(const uint8_t *in, uint8_t last, uint8_t out[8])
+static unsigned sixteen(const uint8_t *in, uint8_t last, uint8_t *out)
 {
-	const uint64_t ones = 0x0101010101010101u, high = ones << 7;
-	uint64_t w, blank, upper;
+	wide v = wide_load(in), blank = wide_is(v, ' ') | wide_is(v, '\n');
+	unsigned blanks = wide_mask(blank), after = blanks << 1 | (last <= ' ');
+	unsigned bad = (blanks & after) | ~wide_mask(blank | wide_range(v, 0x20, 0x7e));
 
-	memcpy(&w, in, 8);
-	/* with the high bit clear, x + (0x80 - n) sets it exactly when x >= n */
-	uint64_t low = ~((w & ~high) + ones * (0x80 - 0x20)) & high, del = (w ^ (ones * 0x7f));
-	del = ~((del & ~high) + ones * 0x7f) & high;
-	if ((w & high) | low | del)
-		return false;
-	blank = w ^ (ones * 0x20);
-	blank = ~((blank & ~high) + ones * 0x7f) & high;
-	if ((blank & (blank << 8)) || (last <= ' ' && in[0] == ' '))
-		return false;
-	upper = (w + ones * (0x80 - 'A')) & ~(w + ones * (0x80 - 'Z' - 1)) & high;
-	w |= upper >> 2;
-	memcpy(out, &w, 8);
-	return true;
+	wide_store(out, v | (wide_range(v, 'A', 'Z') & wide_all(0x20)));
+	return (unsigned)__builtin_ctz(bad | 1u << WIDE);
 }
 
-void def_fold(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
-	      void *facts)
+/*
+ * As much of ASCII as comes in a row, sixteen octets at once: lower case, and of blanks and line ends in a row the
+ * first. What stands otherwise (a line's end behind a blank, which takes its place) is left.
+ * @return where it ends
+ */
+WIDE_BODY size_t ascii_fold(struct fold *o, size_t i, bool fast)
+{
+	struct def_buf *b = o->s->out;
+	bool space = o->last == ' ', blank = o->last <= ' ';
+
+	def_buf_more(b, o->len - i + 2 * WIDE);
+	if (b->failed)
+		return i;
+	uint8_t *out = b->data + b->len;
+	unsigned any = 0;
+	size_t due = def_mark_due(o->s);
+	while (o->len - i >= WIDE) {
+		wide v = wide_load(o->in + i), is_space = wide_is(v, ' ') | wide_is(v, '\t'),
+		     is_line = wide_range(v, '\n', '\r');
+		unsigned spaces = wide_mask(is_space), lines = wide_mask(is_line), blanks = spaces | lines,
+			 plain = wide_mask(wide_range(v, 0x20, 0x7e) | wide_is(v, '\n')),
+			 bad = (~(plain | blanks) | (lines & (spaces << 1 | space))) & 0xffff,
+			 keep = ~(blanks & (blanks << 1 | blank)) & 0xffff, last = WIDE - 1;
+		if (bad) {
+			if (bad & 1)
+				break;
+			last = (unsigned)__builtin_ctz(bad) - 1;
+			keep &= (2u << last) - 1;
+		}
+		v = (v & ~(is_space | is_line)) | (is_space & wide_all(' ')) | (is_line & wide_all('\n'));
+		v |= wide_range(v, 'A', 'Z') & wide_all(0x20);
+		out += fast ? wide_pack_fast(out, v, keep) : wide_pack_plain(out, v, keep);
+		blank = blanks >> last & 1;
+		space = spaces >> last & 1;
+		any |= keep & plain;
+		if (bad) {
+			i += last + 1;
+			break;
+		}
+		i += WIDE; /* known at once: the next sixteen need not wait for these */
+		size_t at = o->s->at + (size_t)(out - b->data) - b->len;
+		if (at >= due && any) {
+			def_mark(o->s, i, at, out[-1]);
+			due = at + DEF_MARK_EVERY;
+		}
+	}
+	if (out == b->data + b->len)
+		return i;
+	o->s->at += (size_t)(out - b->data) - b->len;
+	b->len = (size_t)(out - b->data);
+	o->last = out[-1];
+	if (any) { /* as below: blanks of other kinds do not part what nobody sees */
+		o->last_cp = 0;
+		o->unseen = 0;
+		o->wide = 0;
+	}
+	return i;
+}
+
+WIDE_FAST static size_t ascii_fast(struct fold *o, size_t i)
+{
+	return ascii_fold(o, i, true);
+}
+
+static size_t ascii_plain(struct fold *o, size_t i)
+{
+	return ascii_fold(o, i, false);
+}
+
+/* Blanks from @p i on, and line ends when @p lines. @return where they end */
+static size_t blanks_end(const uint8_t *in, size_t i, size_t len, bool lines)
+{
+	while (i < len && (in[i] == ' ' || in[i] == '\t' || (lines && in[i] >= '\n' && in[i] <= '\r')))
+		i++;
+	return i;
+}
+
+void def_fold(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	struct fold o = {.in = in, .len = len, .s = s, .f = facts, .last = '\n'};
+	const bool fast = wide_fast();
 	uint8_t block[256];
 
 	for (size_t i = 0; i < len;) {
 		size_t n = 0;
+		unsigned k = WIDE;
+		/* what is taken back is a word at most, or one character */
+		bool apart = i == 0 || (!ascii_word(in[i - 1]) && in[i - 1] < 0x80);
+		if (apart && def_done(s, 4))
+			return;
+		const struct def_mark *mark = apart ? def_jump(s, i) : NULL;
+		if (mark) {
+			i = mark->in;
+			o.last = mark->state;
+			o.last_cp = 0;
+			o.unseen = 0;
+			o.wide = 0;
+		}
+		if (s->out)
+			i = fast ? ascii_fast(&o, i) : ascii_plain(&o, i);
+		if (i == len)
+			break;
 		/* the common case: letters and single blanks, copied in blocks */
-		while (n + 8 <= sizeof(block) && i + n + 8 <= len &&
-		       eight(in + i + n, n > 0 ? block[n - 1] : o.last, block + n))
-			n += 8;
-		for (size_t end = n + 8; n < end && n < sizeof(block) && i + n < len;) {
+		for (; k == WIDE && n + WIDE <= sizeof(block) && i + n + WIDE <= len; n += k)
+			k = sixteen(in + i + n, n > 0 ? block[n - 1] : o.last, block + n);
+		while (k == WIDE && n < sizeof(block) && i + n < len) {
 			uint8_t c = ascii[in[i + n]];
 			if (c == 0 || (c == ' ' && (n > 0 ? block[n - 1] : o.last) <= ' '))
 				break;
@@ -304,10 +387,13 @@ void def_fold(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 			i = slow(&o, i);
 			continue;
 		}
-		if (c == ' ' || c == '\t')
-			put_blank(&o, ' ', i, i + 1);
-		else if (c == '\n' || c == '\r' || c == '\v' || c == '\f')
-			put_blank(&o, '\n', i, i + 1);
 		i++; /* other controls: dropped */
+		if (c == ' ' || c == '\t') {
+			put_blank(&o, ' ', i - 1, i);
+			i = blanks_end(in, i, len, false);
+		} else if (c >= '\n' && c <= '\r') {
+			put_blank(&o, '\n', i - 1, i);
+			i = blanks_end(in, i, len, true);
+		}
 	}
 }

@@ -20,8 +20,8 @@ enum fold_script { FOLD_OTHER = 0, FOLD_LATIN, FOLD_LOOKALIKE /* Cyrillic, Greek
 
 struct fold_row {
 	uint8_t cls, script;
-	uint8_t fold_len; /* 0: folds to itself */
-	uint8_t conf_len; /* 0: looks like no ASCII */
+	uint8_t fold_len;    /* 0: folds to itself */
+	uint8_t conf_len;    /* 0: looks like no ASCII */
 	uint16_t fold, conf; /* in the pool, UTF-8 */
 };
 extern const struct fold_row creel_fold_rows[];

@@ -47,11 +47,11 @@ static const struct {
 	UChar32 cp;
 	char as;
 } caps[] = {
-	{0x1d00, 'a'}, {0x299, 'b'}, {0x1d04, 'c'}, {0x1d05, 'd'}, {0x1d07, 'e'}, {0xa730, 'f'},
-	{0x262, 'g'}, {0x29c, 'h'}, {0x26a, 'i'}, {0x1d0a, 'j'}, {0x1d0b, 'k'}, {0x29f, 'l'},
-	{0x1d0d, 'm'}, {0x274, 'n'}, {0x1d0f, 'o'}, {0x1d18, 'p'}, {0x1eb, 'q'}, {0x280, 'r'},
+	{0x1d00, 'a'}, {0x299, 'b'},  {0x1d04, 'c'}, {0x1d05, 'd'}, {0x1d07, 'e'}, {0xa730, 'f'},
+	{0x262, 'g'},  {0x29c, 'h'},  {0x26a, 'i'},  {0x1d0a, 'j'}, {0x1d0b, 'k'}, {0x29f, 'l'},
+	{0x1d0d, 'm'}, {0x274, 'n'},  {0x1d0f, 'o'}, {0x1d18, 'p'}, {0x1eb, 'q'},  {0x280, 'r'},
 	{0xa731, 's'}, {0x1d1b, 't'}, {0x1d1c, 'u'}, {0x1d20, 'v'}, {0x1d21, 'w'}, {0x28f, 'y'},
-	{0x1d22, 'z'}, {0x131, 'i'}, {0x251, 'a'}, {0x261, 'g'},
+	{0x1d22, 'z'}, {0x131, 'i'},  {0x251, 'a'},  {0x261, 'g'},
 };
 
 static bool mark_goes(UChar32 mark, UChar32 base)
@@ -63,8 +63,8 @@ static bool mark_goes(UChar32 mark, UChar32 base)
 		return false;
 	if (mark == 0x3099 || mark == 0x309a)
 		return b != USCRIPT_HIRAGANA && b != USCRIPT_KATAKANA;
-	return s == USCRIPT_INHERITED || s == USCRIPT_ARABIC || s == USCRIPT_HEBREW ||
-	       s == USCRIPT_LATIN || s == USCRIPT_CYRILLIC || s == USCRIPT_GREEK || s == USCRIPT_SYRIAC;
+	return s == USCRIPT_INHERITED || s == USCRIPT_ARABIC || s == USCRIPT_HEBREW || s == USCRIPT_LATIN ||
+	       s == USCRIPT_CYRILLIC || s == USCRIPT_GREEK || s == USCRIPT_SYRIAC;
 }
 
 /* NFKC, case folded, without marks that go; the length in UTF-16 */
@@ -133,8 +133,8 @@ static void classify(UChar32 cp, UScriptCode s, struct row *r)
 
 	r->script = s == USCRIPT_LATIN ? FOLD_LATIN
 		    : s == USCRIPT_CYRILLIC || s == USCRIPT_GREEK || s == USCRIPT_ARMENIAN ||
-				      s == USCRIPT_CHEROKEE || s == USCRIPT_COPTIC || s == USCRIPT_LISU ||
-				      s == USCRIPT_HEBREW || s == USCRIPT_ARABIC || s == USCRIPT_NKO
+				    s == USCRIPT_CHEROKEE || s == USCRIPT_COPTIC || s == USCRIPT_LISU ||
+				    s == USCRIPT_HEBREW || s == USCRIPT_ARABIC || s == USCRIPT_NKO
 			    ? FOLD_LOOKALIKE
 			    : FOLD_OTHER;
 	if (type == U_UNASSIGNED || type == U_SURROGATE || type == U_PRIVATE_USE_CHAR)
@@ -218,7 +218,8 @@ static void make(UChar32 cp, struct row *r)
 	if (!r->conf[0] && (skeleton(p, n, a, sizeof(a)) || skeleton(self, len, a, sizeof(a))))
 		(void)snprintf(r->conf, sizeof(r->conf), "%s", a);
 	/* in a script that has no look-alikes by nature (Indic digits, CJK), keep the letter itself */
-	if (r->script == FOLD_OTHER && r->cls == FOLD_WORD && strlen(r->fold) && (unsigned char)r->fold[0] < 0x80)
+	if (r->script == FOLD_OTHER && r->cls == FOLD_WORD && strlen(r->fold) &&
+	    (unsigned char)r->fold[0] < 0x80)
 		r->conf[0] = 0;
 }
 

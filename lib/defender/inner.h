@@ -9,12 +9,18 @@ struct def_layer {
 	struct creel_defender_layer l;
 };
 
+#define DEF_SPARE     8
+#define DEF_SPARE_MAX (1u << 20) /* octets that a worker keeps of one view */
+
 /* What one scan needs beside its views; kept in a pool, one a scan at a time. */
 struct def_worker {
 	struct def_worker *next;
 	hs_scratch_t *scratch;
-	void *places; /* of place.c */
+	void *places;                 /* of place.c */
 	struct def_rule_state *state; /* one a rule */
+	struct def_sieve_state sieve;
+	struct def_buf spare[DEF_SPARE]; /* memory of views, for the next ones */
+	size_t n_spare;
 };
 
 struct creel_defender {
@@ -29,16 +35,15 @@ struct creel_defender {
 	struct def_layer *layers;
 	size_t n_layers;
 	int builtin_rule[DEF_BUILTINS]; /* the rule of each, -1 */
-	pthread_mutex_t lock;		/* of the pool */
+	pthread_mutex_t lock;           /* of the pool */
 	struct def_worker *idle;
 };
 
 /* Per rule, within one pass over one view. */
 struct def_rule_state {
-	uint32_t unless;  /* 1 + index of its first `unless` hit that may still matter; 0: none */
+	uint32_t unless; /* 1 + index of its first `unless` hit that may still matter; 0: none */
 	uint32_t unless_last;
 	uint32_t finding; /* 1 + index of its last finding of this pass */
-	uint32_t signal;  /* a signal's last place, + 1, in `n_signals` terms */
 };
 
 struct def_range {
@@ -53,6 +58,7 @@ struct creel_defender_result {
 	size_t n_findings, cap_findings, dropped, max_findings;
 	struct creel_defender_verdict *verdicts;
 	size_t n_verdicts, cap_verdicts;
+	uint32_t asked;           /* bit i: the caller's layer i was */
 	struct def_range *ranges; /* to be replaced; of every view, made disjoint at the end */
 	size_t n_ranges, cap_ranges;
 	char *sanitized;

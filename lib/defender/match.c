@@ -30,10 +30,24 @@ static void set_fini(struct set *s)
 	def_free(s->mem, s->ids);
 }
 
-static int set_add(struct set *s, const struct def_pattern *from, const char *before, const char *expr,
-		   size_t len, const char *after, unsigned flags, struct def_id id)
+static char *joined(const def_mem *mem, const char *before, const char *expr, const char *after)
 {
-	if (s->n == s->cap) {
+	size_t a = strlen(before), n = strlen(expr), b = strlen(after);
+	char *e = def_alloc(mem, a + n + b + 1);
+
+	if (!e)
+		return NULL;
+	memcpy(e, before, a);
+	memcpy(e + a, expr, n);
+	memcpy(e + a + n, after, b);
+	return e;
+}
+
+/* @p expr becomes the set's; NULL: out of memory */
+static int set_add(struct set *s, const struct def_pattern *from, char *expr, unsigned flags,
+		   struct def_id id)
+{
+	if (expr && s->n == s->cap) {
 		size_t cap = s->cap ? s->cap * 2 : 64;
 		void *p[5] = {def_realloc(s->mem, s->expr, cap * sizeof(*s->expr))};
 		if (p[0])
@@ -46,18 +60,14 @@ static int set_add(struct set *s, const struct def_pattern *from, const char *be
 			s->from = p[3];
 		if (p[3] && (p[4] = def_realloc(s->mem, s->ids, cap * sizeof(*s->ids))))
 			s->ids = p[4];
-		if (!p[4])
-			return CREEL_E_NOMEM;
-		s->cap = cap;
+		if (p[4])
+			s->cap = cap;
 	}
-	size_t a = strlen(before), b = strlen(after);
-	char *e = def_alloc(s->mem, a + len + b + 1);
-	if (!e)
+	if (!expr || s->n == s->cap) {
+		def_free(s->mem, expr);
 		return CREEL_E_NOMEM;
-	memcpy(e, before, a);
-	memcpy(e + a, expr, len);
-	memcpy(e + a + len, after, b);
-	s->expr[s->n] = e;
+	}
+	s->expr[s->n] = expr;
 	s->flags[s->n] = flags;
 	s->id[s->n] = (unsigned)s->n;
 	s->from[s->n] = from;
@@ -88,59 +98,98 @@ static char *dense_of(const def_mem *mem, const char *expr)
 /* Words that say that a text wants to be turned: in rot13, and backwards. */
 static const struct {
 	const char *word;
-	uint8_t what;
+	uint8_t turn;
 } triggers[] = {
-	{"vtaber", DEF_ID_ROT13},	{"qvfertneq", DEF_ID_ROT13},	{"vafgehpgvbaf?", DEF_ID_ROT13},
-	{"cerivbhf", DEF_ID_ROT13},	{"sbetrg", DEF_ID_ROT13},	{"flfgrz", DEF_ID_ROT13},
-	{"cebzcgf?", DEF_ID_ROT13},	{"cnffjbeqf?", DEF_ID_ROT13},	{"erirny", DEF_ID_ROT13},
-	{"bireevqr", DEF_ID_ROT13},	{"haerfgevpgrq", DEF_ID_ROT13}, {"erongi", DEF_ID_REVERSE},
-	{"drager[s]id", DEF_ID_REVERSE}, {"s?noitcurtsni", DEF_ID_REVERSE}, {"suoiverp", DEF_ID_REVERSE},
-	{"tegrof", DEF_ID_REVERSE},	{"metsys", DEF_ID_REVERSE},	{"s?tpmorp", DEF_ID_REVERSE},
-	{"s?drowssap", DEF_ID_REVERSE}, {"laever", DEF_ID_REVERSE},	{"edirrevo", DEF_ID_REVERSE},
-	{"detcirtsernu", DEF_ID_REVERSE}, {"lbh", DEF_ID_ROT13},	{"gur", DEF_ID_ROT13},
-	{"zbqr", DEF_ID_ROT13},		{"qrirybcre", DEF_ID_ROT13},	{"uoy", DEF_ID_REVERSE},
-	{"eht", DEF_ID_REVERSE},	{"edom", DEF_ID_REVERSE},	{"repoleved", DEF_ID_REVERSE},
+	{"vtaber", DEF_TURN_ROT13},        {"qvfertneq", DEF_TURN_ROT13},
+	{"vafgehpgvba", DEF_TURN_ROT13},   {"vafgehpgvbaf", DEF_TURN_ROT13},
+	{"cerivbhf", DEF_TURN_ROT13},      {"sbetrg", DEF_TURN_ROT13},
+	{"flfgrz", DEF_TURN_ROT13},        {"cebzcg", DEF_TURN_ROT13},
+	{"cebzcgf", DEF_TURN_ROT13},       {"cnffjbeq", DEF_TURN_ROT13},
+	{"cnffjbeqf", DEF_TURN_ROT13},     {"erirny", DEF_TURN_ROT13},
+	{"bireevqr", DEF_TURN_ROT13},      {"haerfgevpgrq", DEF_TURN_ROT13},
+	{"lbh", DEF_TURN_ROT13},           {"gur", DEF_TURN_ROT13},
+	{"zbqr", DEF_TURN_ROT13},          {"qrirybcre", DEF_TURN_ROT13},
+	{"erongi", DEF_TURN_REVERSE},      {"dragersid", DEF_TURN_REVERSE},
+	{"noitcurtsni", DEF_TURN_REVERSE}, {"snoitcurtsni", DEF_TURN_REVERSE},
+	{"suoiverp", DEF_TURN_REVERSE},    {"tegrof", DEF_TURN_REVERSE},
+	{"metsys", DEF_TURN_REVERSE},      {"tpmorp", DEF_TURN_REVERSE},
+	{"stpmorp", DEF_TURN_REVERSE},     {"drowssap", DEF_TURN_REVERSE},
+	{"sdrowssap", DEF_TURN_REVERSE},   {"laever", DEF_TURN_REVERSE},
+	{"edirrevo", DEF_TURN_REVERSE},    {"detcirtsernu", DEF_TURN_REVERSE},
+	{"uoy", DEF_TURN_REVERSE},         {"eht", DEF_TURN_REVERSE},
+	{"edom", DEF_TURN_REVERSE},        {"repoleved", DEF_TURN_REVERSE},
 };
 
-static int sets_fill(struct set set[DEF_DBS], const struct def_rules *r)
+#define GROUP 12 /* patterns */
+
+/* The database of the next pattern that the sieve takes: neighbours stand together, as they match together. */
+static enum def_db words_db(const struct set set[DEF_DBS])
+{
+	size_t n = 0;
+
+	for (int k = DEF_DB_WORDS; k < DEF_DB_WORDS_END; k++)
+		n += set[k].n;
+	return (enum def_db)(DEF_DB_WORDS + n / GROUP % DEF_GROUPS);
+}
+
+/* A pattern of words: into the database where it costs least. */
+static int words_add(struct def_matcher *m, struct set set[DEF_DBS], const struct def_pattern *p,
+		     struct def_id id)
+{
+	char *e = id.padded ? joined(m->mem, " (?:", p->expr, ") ") : joined(m->mem, "", p->expr, "");
+	enum def_db db = words_db(set);
+
+	int r = e ? def_sieve_add(m->sieve, e, db - DEF_DB_WORDS) : CREEL_E_NOMEM;
+	if (r == 0)
+		db = def_sieve_high(m->sieve, e) ? DEF_DB_HIGH : DEF_DB_REST;
+	if (r >= 0)
+		return set_add(&set[db], p, e, 0, id);
+	def_free(m->mem, e);
+	return r;
+}
+
+static int pattern_add(struct def_matcher *m, struct set set[DEF_DBS], const struct def_pattern *p,
+		       const struct def_rule *u)
+{
+	struct def_id id = {(uint32_t)p->rule, p->kind == DEF_WORDS};
+	int e;
+
+	switch (p->kind) {
+	case DEF_TEXT:
+		return set_add(&set[u->in ? DEF_DB_TEXT : DEF_DB_TEXT_OUT], p,
+			       joined(m->mem, "", p->expr, ""), HS_FLAG_MULTILINE, id);
+	case DEF_CONTEXT:
+		e = set_add(&set[DEF_DB_MARKS], p, joined(m->mem, " (?:", p->expr, ") "), 0, id);
+		return e < 0 ? e
+			     : set_add(&set[DEF_DB_MARKS_TEXT], p, joined(m->mem, "\\b(?:", p->expr, ")\\b"),
+				       0, id);
+	case DEF_UNLESS:
+		return set_add(&set[DEF_DB_UNLESS], p, joined(m->mem, " (?:", p->expr, ") "), 0, id);
+	case DEF_WORDS:
+	case DEF_ANY:
+		break;
+	}
+	e = words_add(m, set, p, id);
+	/* a pattern with a gap for any words means nothing where words have no ends */
+	if (e < 0 || !u->split || strstr(p->expr, "]+") || strstr(p->expr, "[^ ]"))
+		return e;
+	id.padded = false;
+	return set_add(&set[DEF_DB_DENSE], p, dense_of(m->mem, p->expr), 0, id);
+}
+
+static int sets_fill(struct def_matcher *m, struct set set[DEF_DBS], const struct def_rules *r)
 {
 	int e = 0;
 
 	for (size_t i = 0; e == 0 && i < r->n_patterns; i++) {
 		const struct def_pattern *p = &r->patterns[i];
 		const struct def_rule *u = &r->rules[p->rule];
-		struct def_id id = {(uint32_t)p->rule, DEF_ID_RULE, p->kind == DEF_WORDS};
-		size_t n = strlen(p->expr);
-		if (p->gone || !u->enabled)
-			continue;
-		if (p->kind == DEF_TEXT) {
-			e = set_add(&set[DEF_DB_TEXT], p, "", p->expr, n, "", HS_FLAG_MULTILINE, id);
-		} else if (p->kind == DEF_CONTEXT) {
-			id.what = DEF_ID_CONTEXT;
-			e = set_add(&set[DEF_DB_WORDS], p, " (?:", p->expr, n, ") ", 0, id);
-			if (e == 0)
-				e = set_add(&set[DEF_DB_TEXT], p, "\\b(?:", p->expr, n, ")\\b", 0, id);
-		} else if (p->kind == DEF_UNLESS) {
-			id.what = DEF_ID_UNLESS;
-			e = set_add(&set[DEF_DB_WORDS], p, " (?:", p->expr, n, ") ", 0, id);
-		} else {
-			bool pad = p->kind == DEF_WORDS;
-			e = set_add(&set[DEF_DB_WORDS], p, pad ? " (?:" : "", p->expr, n, pad ? ") " : "",
-				    0, id);
-			/* a pattern with a gap for any words means nothing where words have no ends */
-			if (e == 0 && u->split && !strstr(p->expr, "]+") && !strstr(p->expr, "[^ ]")) {
-				char *d = dense_of(r->arena.mem, p->expr);
-				id.padded = false;
-				e = d ? set_add(&set[DEF_DB_DENSE], p, "", d, strlen(d), "", 0, id)
-				      : CREEL_E_NOMEM;
-				def_free(r->arena.mem, d);
-			}
-		}
+		if (!p->gone && u->enabled)
+			e = pattern_add(m, set, p, u);
 	}
 	for (size_t i = 0; e == 0 && i < ELEMENTSOF(triggers); i++)
-		e = set_add(&set[DEF_DB_WORDS], NULL, " ", triggers[i].word, strlen(triggers[i].word), " ",
-			    HS_FLAG_SINGLEMATCH, (struct def_id){UINT32_MAX, triggers[i].what, true});
-	return e;
+		e = def_sieve_turn(m->sieve, triggers[i].word, triggers[i].turn);
+	return e < 0 ? e : def_sieve_seal(m->sieve);
 }
 
 static int compile(struct def_matcher *m, int k, const struct set *s, struct creel_err *err)
@@ -159,7 +208,8 @@ static int compile(struct def_matcher *m, int k, const struct set *s, struct cre
 		return creel_err_nomem(err);
 	const struct def_pattern *p = why && why->expression >= 0 ? s->from[why->expression] : NULL;
 	int r = p ? creel_err_set(err, CREEL_E_INVALID, 0, "%s:%u: %s", p->file, p->line, why->message)
-		  : creel_err_set(err, CREEL_E_INVALID, 0, "compile rules: %s", why ? why->message : "failed");
+		  : creel_err_set(err, CREEL_E_INVALID, 0, "compile rules: %s",
+				  why ? why->message : "failed");
 	hs_free_compile_error(why);
 	return r;
 }
@@ -188,7 +238,7 @@ static uint64_t fnv(uint64_t h, const uint8_t *p, size_t n)
 
 static void head_make(struct head *h, uint64_t hash)
 {
-	*h = (struct head){.magic = "creel-rules-1", .hash = hash};
+	*h = (struct head){.magic = "creel-rules-3", .hash = hash};
 	(void)snprintf(h->library, sizeof(h->library), "%s", hs_version());
 }
 
@@ -198,8 +248,8 @@ static int cache_open(const char *dir)
 	struct stat st;
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd >= 0 && (fstat(fd, &st) < 0 || (st.st_mode & 022) ||
-			(st.st_uid != 0 && st.st_uid != geteuid()))) {
+	if (fd >= 0 &&
+	    (fstat(fd, &st) < 0 || (st.st_mode & 022) || (st.st_uid != 0 && st.st_uid != geteuid()))) {
 		close(fd);
 		return -1;
 	}
@@ -255,7 +305,7 @@ static bool cache_load(struct def_matcher *m, int dir, uint64_t hash)
 	}
 	if ((uint64_t)st.st_size != size)
 		return false;
-	uint8_t *p = def_alloc(m->mem, size), *q = p;
+	uint8_t *p = def_realloc(m->mem, NULL, size), *q = p; /* megabytes: not zeroed first */
 	uint64_t sum = 0;
 	bool ok = p && read_all(fd, p, size - sizeof(h));
 	for (int k = 0; ok && k < DEF_DBS; q += h.len[k++])
@@ -294,7 +344,8 @@ static void cache_store(const struct def_matcher *m, int dir, uint64_t hash)
 	}
 	cache_name(name, hash);
 	(void)snprintf(tmp, sizeof(tmp), "%s.%ld.%p", name, (long)getpid(), (const void *)m);
-	autofd int fd = ok ? openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644) : -1;
+	autofd int fd = ok ? openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644)
+			   : -1;
 	if (fd >= 0) {
 		ok = write_all(fd, &h, sizeof(h));
 		for (int k = 0; ok && k < DEF_DBS; k++)
@@ -309,16 +360,20 @@ static void cache_store(const struct def_matcher *m, int dir, uint64_t hash)
 int def_matcher_init(struct def_matcher *m, const struct def_rules *r, const char *cache_dir,
 		     const def_mem *mem, struct creel_err *err)
 {
-	struct set set[DEF_DBS] = {{.mem = mem}, {.mem = mem}, {.mem = mem}};
+	struct set set[DEF_DBS];
 
 	*m = (struct def_matcher){.mem = mem};
+	for (int k = 0; k < DEF_DBS; k++)
+		set[k] = (struct set){.mem = mem};
 	if (hs_valid_platform() != HS_SUCCESS)
 		return creel_err_set(err, CREEL_E_UNSUPP, 0, "this processor lacks what Vectorscan needs");
-	int e = sets_fill(set, r);
+	m->sieve = def_sieve_new(mem);
+	int e = m->sieve ? sets_fill(m, set, r) : CREEL_E_NOMEM;
 	if (e < 0)
 		creel_err_nomem(err);
 	uint64_t hash = r->hash;
 	for (int k = 0; e == 0 && k < DEF_DBS; k++) {
+		hash = fnv(hash, (uint8_t *)&k, sizeof(k));
 		/* the checksum of fnv() is 8 octets a step; each pattern has its own step */
 		for (size_t i = 0; i < set[k].n; i++) {
 			hash = fnv(hash, (uint8_t *)set[k].expr[i], strlen(set[k].expr[i]) + 1);
@@ -347,6 +402,8 @@ int def_matcher_init(struct def_matcher *m, const struct def_rules *r, const cha
 
 void def_matcher_fini(struct def_matcher *m)
 {
+	def_sieve_free(m->sieve);
+	m->sieve = NULL;
 	for (int k = 0; k < DEF_DBS; k++) {
 		hs_free_database(m->db[k]);
 		def_placer_free(m->placer[k]);

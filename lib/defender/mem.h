@@ -26,10 +26,15 @@ struct def_buf {
 };
 void def_buf_grow(struct def_buf *b, size_t more);
 void def_buf_fini(struct def_buf *b);
+/** Room for @p more octets. */
+static inline void def_buf_more(struct def_buf *b, size_t more)
+{
+	if (b->cap - b->len < more)
+		def_buf_grow(b, more);
+}
 static inline void def_buf_add(struct def_buf *b, const void *p, size_t n)
 {
-	if (b->cap - b->len < n)
-		def_buf_grow(b, n);
+	def_buf_more(b, n);
 	if (b->failed || n == 0)
 		return;
 	__builtin_memcpy(b->data + b->len, p, n);

@@ -28,9 +28,10 @@ struct ngram_words {
  * The features of octets [from, to) of @p p, @p len long: @p each is called with each hash. Inlined,
  * so that @p each costs no call.
  */
-static inline __attribute__((always_inline)) void
-ngram_features(const uint8_t *p, size_t len, size_t from, size_t to, struct ngram_words *w,
-	       void (*each)(void *ctx, uint64_t mixed), void *ctx)
+static inline __attribute__((always_inline)) void ngram_features(const uint8_t *p, size_t len, size_t from,
+								 size_t to, struct ngram_words *w,
+								 void (*each)(void *ctx, uint64_t mixed),
+								 void *ctx)
 {
 	uint64_t word = w->word, before = w->before;
 

@@ -5,18 +5,18 @@
  * A linear model over hashed n-grams of the words view, in windows: the window that looks most like
  * an injection decides, so that one sentence in a long page is not averaged away.
  */
-#define NGRAM_BITS   18
+#define NGRAM_BITS    18
 #define NGRAM_WEIGHTS (1u << NGRAM_BITS)
 
 struct def_ngram {
 	const int8_t *weights; /* NGRAM_WEIGHTS of them; the model's own, constant */
 	float scale, bias;     /* logit = bias + scale * sum / sqrt(features) */
-	float warn_at;	       /* the probability from which on it warns */
+	float warn_at;         /* the probability from which on it warns */
 };
 
 /** A model file: this head (little-endian floats), then the weights. */
 #define DEF_NGRAM_MAGIC "creelng1"
-#define NGRAM_PRIOR	40 /* features that every window has more than it has: short texts are less sure */
+#define NGRAM_PRIOR     40 /* features that every window has more than it has: short texts are less sure */
 struct def_ngram_head {
 	char magic[8];
 	float scale, bias, warn_at;

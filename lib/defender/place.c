@@ -83,7 +83,8 @@ static const pcre2_code *code_of(struct def_placer *p, struct slot *s)
 		pcre2_compile_context *c = pcre2_compile_context_create(p->general);
 		if (s->flags & HS_FLAG_MULTILINE)
 			o |= PCRE2_MULTILINE;
-		s->code = c ? pcre2_compile((PCRE2_SPTR)s->expr, PCRE2_ZERO_TERMINATED, o, &error, &at, c) : NULL;
+		s->code = c ? pcre2_compile((PCRE2_SPTR)s->expr, PCRE2_ZERO_TERMINATED, o, &error, &at, c)
+			    : NULL;
 		s->broken = c && !s->code;
 		pcre2_compile_context_free(c);
 	}
@@ -101,8 +102,8 @@ void def_placer_scratch_free(void *scratch)
 	pcre2_match_data_free(scratch);
 }
 
-size_t def_placer_start(struct def_placer *p, void *scratch, unsigned id, bool words,
-			const uint8_t *data, size_t to)
+size_t def_placer_start(struct def_placer *p, void *scratch, unsigned id, bool words, const uint8_t *data,
+			size_t to)
 {
 	size_t least = to > DEF_SPAN ? to - DEF_SPAN : 0, at = to, tries = 0;
 	const pcre2_code *code = code_of(p, &p->slots[id]);

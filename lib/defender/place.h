@@ -21,5 +21,5 @@ void def_placer_scratch_free(void *scratch);
  * @param words  matches of this pattern begin with a blank: only blanks are tried
  * @return its first octet; when PCRE2 finds none, the start of the word that ends there
  */
-size_t def_placer_start(struct def_placer *p, void *scratch, unsigned id, bool words,
-			const uint8_t *data, size_t to);
+size_t def_placer_start(struct def_placer *p, void *scratch, unsigned id, bool words, const uint8_t *data,
+			size_t to);

@@ -126,6 +126,16 @@ size_t creel_defender_result_verdicts(const struct creel_defender_result *r,
 	return r->n_verdicts;
 }
 
+unsigned creel_defender_result_failed(const struct creel_defender_result *r)
+{
+	unsigned mask = 0;
+
+	for (size_t i = 0; i < r->n_verdicts; i++)
+		if (r->verdicts[i].failed)
+			mask |= 1u << r->verdicts[i].layer;
+	return mask;
+}
+
 const char *creel_defender_result_sanitized(const struct creel_defender_result *r, size_t *ret_len)
 {
 	if (ret_len)

@@ -69,7 +69,7 @@ struct reader {
 	unsigned line;
 	struct let {
 		const char *name, *expr;
-	} *lets;
+	} * lets;
 	size_t n_lets, cap_lets;
 	size_t rule; /* index; SIZE_MAX before the first */
 	struct creel_err *err;
@@ -176,7 +176,8 @@ static int on_rule(struct reader *rd, char *id)
 	struct def_rules *r = rd->r;
 	char *dot = strchr(id, '.');
 
-	if (!dot || dot == id || !dot[1] || strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-.") != strlen(id))
+	if (!dot || dot == id || !dot[1] ||
+	    strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-.") != strlen(id))
 		return bad(rd, "a rule's id is CATEGORY.NAME, lower case, got", id);
 	for (rd->rule = 0; rd->rule < r->n_rules; rd->rule++)
 		if (strcmp(r->rules[rd->rule].id, id) == 0)
@@ -185,8 +186,11 @@ static int on_rule(struct reader *rd, char *id)
 		return bad(rd, "over 4096 rules", NULL);
 	if (def_room(r->arena.mem, &r->rules, r->n_rules, &r->cap_rules, sizeof(*r->rules)) < 0)
 		return nomem(rd);
-	struct def_rule n = {.severity = CREEL_DEFENDER_HIGH, .confidence = 0.8, .enabled = true,
-			     .in = true, .builtin = -1};
+	struct def_rule n = {.severity = CREEL_DEFENDER_HIGH,
+			     .confidence = 0.8,
+			     .enabled = true,
+			     .in = true,
+			     .builtin = -1};
 	n.id = arena_dup(&r->arena, id, strlen(id));
 	n.category = arena_dup(&r->arena, id, (size_t)(dot - id));
 	n.title = n.source = arena_dup(&r->arena, "", 0);
@@ -202,11 +206,11 @@ static int on_pattern(struct reader *rd, enum def_kind kind, const char *rest)
 	struct def_buf b = {.mem = r->arena.mem};
 	int e = expand(rd, rest, &b);
 
-	if (e == 0 && def_room(r->arena.mem, &r->patterns, r->n_patterns, &r->cap_patterns,
-			       sizeof(*r->patterns)) < 0)
+	if (e == 0 &&
+	    def_room(r->arena.mem, &r->patterns, r->n_patterns, &r->cap_patterns, sizeof(*r->patterns)) < 0)
 		e = nomem(rd);
 	if (e == 0) {
-		struct def_pattern p = {rd->rule, kind, arena_dup(&r->arena, (char *)b.data, b.len - 1),
+		struct def_pattern p = {rd->rule, kind,     arena_dup(&r->arena, (char *)b.data, b.len - 1),
 					rd->name, rd->line, false};
 		if (p.expr)
 			r->patterns[r->n_patterns++] = p;
@@ -292,15 +296,35 @@ static int find_word(const char *const *words, size_t n, const char *s)
 }
 
 static const char *const severities[] = {"info", "low", "medium", "high", "critical"};
-static const char *const builtins[DEF_BUILTINS] = {
-	[DEF_ZERO_WIDTH] = "zero-width", [DEF_FULLWIDTH] = "fullwidth", [DEF_HOMOGLYPH] = "homoglyph",
-	[DEF_BIDI] = "bidi",		 [DEF_TAGS] = "tags",		[DEF_SELECTORS] = "selectors",
-	[DEF_BUDGET] = "budget"};
-enum key { K_TITLE, K_SOURCE, K_SEVERITY, K_CONFIDENCE, K_WORDS, K_ANY, K_TEXT, K_UNLESS, K_CONTEXT, K_BUILTIN,
-	   K_DIRECTION, K_SPLIT, K_OFF, K_ON, K_CLEAR, K_MUST, K_MUSTNOT };
-static const char *const keys[] = {"title", "source", "severity", "confidence", "words", "any", "text",
-				   "unless", "context", "builtin", "direction", "split", "off", "on", "clear",
-				   "must", "mustnot"};
+static const char *const builtins[DEF_BUILTINS] = {[DEF_ZERO_WIDTH] = "zero-width",
+						   [DEF_FULLWIDTH] = "fullwidth",
+						   [DEF_HOMOGLYPH] = "homoglyph",
+						   [DEF_BIDI] = "bidi",
+						   [DEF_TAGS] = "tags",
+						   [DEF_SELECTORS] = "selectors",
+						   [DEF_BUDGET] = "budget"};
+enum key {
+	K_TITLE,
+	K_SOURCE,
+	K_SEVERITY,
+	K_CONFIDENCE,
+	K_WORDS,
+	K_ANY,
+	K_TEXT,
+	K_UNLESS,
+	K_CONTEXT,
+	K_BUILTIN,
+	K_DIRECTION,
+	K_SPLIT,
+	K_OFF,
+	K_ON,
+	K_CLEAR,
+	K_MUST,
+	K_MUSTNOT
+};
+static const char *const keys[] = {"title", "source", "severity", "confidence", "words",     "any",
+				   "text",  "unless", "context",  "builtin",    "direction", "split",
+				   "off",   "on",     "clear",    "must",       "mustnot"};
 
 static void clear(struct def_rules *r, size_t rule)
 {
@@ -418,8 +442,7 @@ static int on_line(struct reader *rd, char *line)
 	return on_key(rd, key, rest);
 }
 
-int def_rules_read(struct def_rules *r, const char *name, const char *text, size_t len,
-		   struct creel_err *err)
+int def_rules_read(struct def_rules *r, const char *name, const char *text, size_t len, struct creel_err *err)
 {
 	struct reader rd = {.r = r, .rule = SIZE_MAX, .err = err};
 	int e = 0;

@@ -13,7 +13,7 @@
  *     words PATTERN            against the words view: lower case, one blank between words
  *     any PATTERN              the same, but may begin and end inside a word (scripts without blanks)
  *     text PATTERN             against the folded text with its punctuation
- *     unless PATTERN           no finding where this (words) overlaps or touches
+ *     unless PATTERN           no finding that ends within a match of this (words), wherever it begins
  *     context WORDS            a mark of writing about attacks: near enough different ones, a finding
  *                              in the open (not hidden in an encoding) is logged only, as a mention
  *     builtin NAME             what the normaliser notices: zero-width, fullwidth, ...
@@ -25,10 +25,10 @@
  *     mustnot TEXT             one that it must not
  *
  * Patterns are Vectorscan's (PCRE without look-around and back-references). An info rule is a signal:
- * it counts only together with others (combine in scan.c).
+ * it counts only together with others (combined in findings.c).
  */
-#define DEF_RULES_MAX	 4096
-#define DEF_PATTERN_MAX	 8192
+#define DEF_RULES_MAX     4096
+#define DEF_PATTERN_MAX   8192
 #define DEF_RULE_FILE_MAX (4u << 20)
 
 enum def_kind { DEF_WORDS, DEF_ANY, DEF_TEXT, DEF_UNLESS, DEF_CONTEXT };

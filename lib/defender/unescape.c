@@ -4,9 +4,10 @@
  * linear whatever the input.
  */
 #include "view.h"
-#include <string.h>
+#include "wide.h"
 
 static const uint8_t special[256] = {['%'] = 1, ['&'] = 1, ['\\'] = 1, [0x1b] = 1};
+static const uint8_t specials[4] = {'%', '&', '\\', 0x1b};
 
 static int hex1(uint8_t c)
 {
@@ -55,7 +56,7 @@ static size_t utf8_put(uint32_t cp, uint8_t out[4])
 }
 
 #define ANSI_MAX 64
-#define OSC_MAX	 256
+#define OSC_MAX  256
 
 /* A terminal's sequence at p (ECMA-48): CSI ... final, OSC ... BEL or ST, ESC and one octet. */
 static size_t ansi_len(const uint8_t *p, size_t len)
@@ -85,14 +86,16 @@ static const struct {
 	const char *name;
 	uint32_t cp;
 } entities[] = {
-	{"amp", '&'},	 {"lt", '<'},	 {"gt", '>'},	 {"quot", '"'},	 {"apos", '\''}, {"nbsp", ' '},
-	{"shy", 0xad},	 {"zwj", 0x200d}, {"zwnj", 0x200c}, {"lrm", 0x200e}, {"rlm", 0x200f},
-	{"colon", ':'},	 {"sol", '/'},	 {"lsqb", '['},	 {"rsqb", ']'},	 {"lbrack", '['}, {"rbrack", ']'},
-	{"lpar", '('},	 {"rpar", ')'},	 {"period", '.'}, {"comma", ','}, {"Tab", '\t'}, {"NewLine", '\n'},
-	{"excl", '!'},	 {"num", '#'},	 {"vert", '|'},	 {"verbar", '|'}, {"lowbar", '_'}, {"hyphen", '-'},
-	{"ndash", 0x2013}, {"mdash", 0x2014}, {"hellip", 0x2026}, {"lsquo", 0x2018}, {"rsquo", 0x2019},
-	{"ldquo", 0x201c}, {"rdquo", 0x201d}, {"ensp", ' '}, {"emsp", ' '}, {"thinsp", ' '},
-	{"ZeroWidthSpace", 0x200b},
+	{"amp", '&'},      {"lt", '<'},       {"gt", '>'},       {"quot", '"'},
+	{"apos", '\''},    {"nbsp", ' '},     {"shy", 0xad},     {"zwj", 0x200d},
+	{"zwnj", 0x200c},  {"lrm", 0x200e},   {"rlm", 0x200f},   {"colon", ':'},
+	{"sol", '/'},      {"lsqb", '['},     {"rsqb", ']'},     {"lbrack", '['},
+	{"rbrack", ']'},   {"lpar", '('},     {"rpar", ')'},     {"period", '.'},
+	{"comma", ','},    {"Tab", '\t'},     {"NewLine", '\n'}, {"excl", '!'},
+	{"num", '#'},      {"vert", '|'},     {"verbar", '|'},   {"lowbar", '_'},
+	{"hyphen", '-'},   {"ndash", 0x2013}, {"mdash", 0x2014}, {"hellip", 0x2026},
+	{"lsquo", 0x2018}, {"rsquo", 0x2019}, {"ldquo", 0x201c}, {"rdquo", 0x201d},
+	{"ensp", ' '},     {"emsp", ' '},     {"thinsp", ' '},   {"ZeroWidthSpace", 0x200b},
 };
 
 static size_t entity(const uint8_t *p, size_t len, uint32_t *ret)
@@ -219,16 +222,19 @@ static size_t escape_at(const uint8_t *p, size_t len, uint8_t out[4], size_t *re
 	return n;
 }
 
-void def_unescape(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
-		  void *facts)
+void def_unescape(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	struct def_facts *f = facts;
 	uint8_t out[4];
 
-	for (size_t i = 0; i < len;) {
+	for (size_t i = 0; i < len && !def_done(s, 0);) {
+		const struct def_mark *mark = s->out ? NULL : def_jump(s, i);
+		if (mark)
+			i = mark->in;
+		else if (s->at >= def_mark_due(s))
+			def_mark(s, i, s->at, 0);
 		size_t from = i, n_out = 0, n;
-		while (i < len && !special[in[i]])
-			i++;
+		i = wide_find4(in, i, len, specials);
 		def_put_run(s, in + from, i - from, from);
 		if (i == len)
 			break;
@@ -254,8 +260,8 @@ bool def_escapes(const uint8_t *in, size_t len)
 	uint8_t out[4];
 	size_t n_out;
 
-	for (size_t i = 0; i < len; i++)
-		if (special[in[i]] && escape_at(in + i, len - i, out, &n_out) > 0)
+	for (size_t i = 0; (i = wide_find4(in, i, len, specials)) < len; i++)
+		if (escape_at(in + i, len - i, out, &n_out) > 0)
 			return true;
 	return false;
 }

@@ -3,17 +3,52 @@
  * the two readings of words that somebody took apart: letter by letter ("i g n o r e", "i.g.n") and
  * with digits in the place of letters.
  */
+#include "base/cleanup.h"
 #include "base/escape.h"
 #include "foldtab.h"
 #include "view.h"
+#include "wide.h"
 
 enum { W_SEP = 0, W_WORD, W_NONE, W_HIGH };
 static const uint8_t cls[256] = {
 	['\''] = W_NONE, /* don't: one word */
 #define D(c) [c] = W_WORD
-	D('0'), D('1'), D('2'), D('3'), D('4'), D('5'), D('6'), D('7'), D('8'), D('9'), D('a'), D('b'),
-	D('c'), D('d'), D('e'), D('f'), D('g'), D('h'), D('i'), D('j'), D('k'), D('l'), D('m'), D('n'),
-	D('o'), D('p'), D('q'), D('r'), D('s'), D('t'), D('u'), D('v'), D('w'), D('x'), D('y'), D('z'),
+	D('0'),
+	D('1'),
+	D('2'),
+	D('3'),
+	D('4'),
+	D('5'),
+	D('6'),
+	D('7'),
+	D('8'),
+	D('9'),
+	D('a'),
+	D('b'),
+	D('c'),
+	D('d'),
+	D('e'),
+	D('f'),
+	D('g'),
+	D('h'),
+	D('i'),
+	D('j'),
+	D('k'),
+	D('l'),
+	D('m'),
+	D('n'),
+	D('o'),
+	D('p'),
+	D('q'),
+	D('r'),
+	D('s'),
+	D('t'),
+	D('u'),
+	D('v'),
+	D('w'),
+	D('x'),
+	D('y'),
+	D('z'),
 #undef D
 	[0xc2 ... 0xf4] = W_HIGH,
 };
@@ -23,9 +58,9 @@ static const uint8_t cls[256] = {
 struct words {
 	struct def_sink *s;
 	struct def_facts *f;
-	bool blank;	  /* a separator was put last */
+	bool blank;       /* a separator was put last */
 	bool only_blanks; /* and nothing but blanks stood there */
-	bool cjk;	  /* the last character was */
+	bool cjk;         /* the last character was */
 };
 
 static void sep(struct words *w, size_t at, bool blank)
@@ -47,78 +82,176 @@ static void begin(struct words *w, bool cjk)
 	w->cjk = cjk;
 }
 
-static const uint8_t leet_as[256] = {
-	['0'] = 'o', ['1'] = 'i', ['2'] = '2', ['3'] = 'e', ['4'] = 'a', ['5'] = 's', ['6'] = '6',
-	['7'] = 't', ['8'] = 'b', ['9'] = 'g', ['@'] = 'a', ['$'] = 's', ['!'] = 'i', ['|'] = 'l',
-	['+'] = 't'};
+static const uint8_t leet_as[256] = {['0'] = 'o', ['1'] = 'i', ['2'] = '2', ['3'] = 'e', ['4'] = 'a',
+				     ['5'] = 's', ['6'] = '6', ['7'] = 't', ['8'] = 'b', ['9'] = 'g',
+				     ['@'] = 'a', ['$'] = 's', ['!'] = 'i', ['|'] = 'l', ['+'] = 't'};
 
 static bool leet_digit(uint8_t c)
 {
 	return leet_as[c] != 0;
 }
 
-/* A digit between letters, as in l3tter; written so that the compiler takes many octets at once. */
+/* A digit between letters, as in l3tter. Two are enough to know. */
 static size_t digits_in_words(const uint8_t *in, size_t len)
 {
-	size_t n = 0;
+	size_t n = 0, i = 1;
 
-	for (size_t at = 1; at + 1 < len; at += 128) {
-		size_t end = at + 128 < len - 1 ? at + 128 : len - 1;
-		uint8_t sum = 0;
-		for (size_t i = at; i < end; i++)
-			sum = (uint8_t)(sum + ((((uint8_t)(in[i] - '0') < 10) | (in[i] == '@') | (in[i] == '$') | (in[i] == '!')) &
-					       ((uint8_t)(in[i - 1] - 'a') < 26) &
-					       ((uint8_t)(in[i + 1] - 'a') < 26)));
-		n += sum;
+	for (; i + WIDE + 1 <= len && n < 2; i += WIDE) {
+		wide v = wide_load(in + i);
+		wide is = wide_range(v, '0', '9') | wide_is(v, '@') | wide_is(v, '$') | wide_is(v, '!');
+		is &= wide_range(wide_load(in + i - 1), 'a', 'z') &
+		      wide_range(wide_load(in + i + 1), 'a', 'z');
+		unsigned m = wide_mask(is);
+		n += m ? 1 + ((m & (m - 1)) != 0) : 0;
 	}
+	for (; i + 1 < len && n < 2; i++)
+		n += (((uint8_t)(in[i] - '0') < 10) || in[i] == '@' || in[i] == '$' || in[i] == '!') &&
+		     (uint8_t)(in[i - 1] - 'a') < 26 && (uint8_t)(in[i + 1] - 'a') < 26;
 	return n;
 }
 
-/* Stretches of single letters: blanks at every second octet (of letters that are one octet). */
-static size_t splits_in(const uint8_t *w, size_t len)
+/* A stretch of single letters: blanks at every second octet (of letters that are one octet). */
+static bool splits_in(const uint8_t *w, size_t len)
 {
-	size_t n = 0;
+	size_t i = 0;
 
-	for (size_t at = 0; at + 2 * SPLIT_MIN < len; at += 128) {
-		size_t end = at + 128 < len - 2 * SPLIT_MIN ? at + 128 : len - 2 * SPLIT_MIN;
-		uint8_t sum = 0;
-		for (size_t i = at; i < end; i++)
-			sum = (uint8_t)(sum + ((w[i] == ' ') & (w[i + 2] == ' ') & (w[i + 4] == ' ') &
-					       (w[i + 6] == ' ') & (w[i + 8] == ' ') & (w[i + 10] == ' ')));
-		n += sum;
+	for (; i + WIDE + 2 * SPLIT_MIN <= len; i += WIDE) {
+		wide v = wide_is(wide_load(w + i), ' ') & wide_is(wide_load(w + i + 2), ' ');
+		if (wide_mask(v) == 0)
+			continue;
+		for (size_t k = 4; k <= 2 * SPLIT_MIN; k += 2)
+			v &= wide_is(wide_load(w + i + k), ' ');
+		if (wide_mask(v))
+			return true;
 	}
-	return n;
+	for (; i + 2 * SPLIT_MIN < len; i++) {
+		size_t k = 0;
+		while (k <= 2 * SPLIT_MIN && w[i + k] == ' ')
+			k += 2;
+		if (k > 2 * SPLIT_MIN)
+			return true;
+	}
+	return false;
 }
 
-/* ASCII up to a block's end, without a branch an octet; only where no map of places is asked for. */
-static size_t ascii_words(struct words *w, const uint8_t *in, size_t i, size_t len)
+/* Are the separators before @p end, back to a word or to @p from, nothing but blanks? */
+static bool only_blanks(const struct words *w, const uint8_t *in, size_t from, size_t end)
 {
-	uint8_t block[512];
-	size_t n = 0, end = len - i > sizeof(block) ? i + sizeof(block) : len;
-	uint8_t last = w->blank ? ' ' : 'x', only = w->only_blanks;
-	bool any = false;
+	bool only = true;
 
-	for (; i < end && cls[in[i]] != W_HIGH; i++) {
-		uint8_t k = cls[in[i]], c = k == W_WORD ? in[i] : ' ';
-		block[n] = c;
-		only = c == ' ' && (only || last != ' ') && (k == W_NONE || in[i] == ' ' || in[i] == '\n');
-		any |= k == W_WORD;
-		bool put = (k != W_NONE) & ((c != ' ') | (last != ' '));
-		last = put ? c : last;
-		n += put;
+	while (end > from && cls[in[end - 1]] != W_WORD) {
+		uint8_t c = in[--end];
+		only = only && (cls[c] == W_NONE || c == ' ' || c == '\n');
 	}
-	def_buf_add(w->s->out, block, n);
-	w->s->at += n;
-	w->blank = last == ' ';
-	w->only_blanks = only;
+	return only && (end > from || w->only_blanks || !w->blank);
+}
+
+/*
+ * Of sixteen octets those up to the first that is something else than words and separators, put at @p out.
+ * @p blank says whether a blank was put last, before and after.
+ * @return how many were put
+ */
+WIDE_BODY unsigned sixteen(const uint8_t *in, bool *blank, uint8_t *out, unsigned *ret_used, bool fast)
+{
+	wide v = wide_load(in), word = wide_range(v, 'a', 'z') | wide_range(v, '0', '9');
+	unsigned is = wide_mask(word), keep = (is | (is << 1 | !*blank)) & 0xffff, used = WIDE;
+	unsigned other = wide_mask(v | wide_is(v, '\''));
+
+	v = (v & word) | (wide_all(' ') & ~word);
+	if (other) { /* not in all cases: the next sixteen need not wait for these */
+		used = (unsigned)__builtin_ctz(other);
+		keep &= (1u << used) - 1;
+		*blank = used > 0 ? !(is >> (used - 1) & 1) : *blank;
+	} else {
+		*blank = !(is >> (WIDE - 1));
+	}
+	*ret_used = used;
+	return fast ? wide_pack_fast(out, v, keep) : wide_pack_plain(out, v, keep);
+}
+
+/* Up to the next character beyond ASCII, one octet at least; only where no map of places is asked for. */
+WIDE_BODY size_t ascii_words(struct words *w, const uint8_t *in, size_t i, size_t len, bool fast)
+{
+	struct def_buf *b = w->s->out;
+	size_t from = i;
+	bool blank = w->blank, any = false;
+
+	def_buf_more(b, len - i + 2 * WIDE);
+	if (b->failed)
+		return len;
+	uint8_t *out = b->data + b->len, *first = out;
+	size_t due = def_mark_due(w->s);
+	while (i < len && cls[in[i]] != W_HIGH) {
+		unsigned used = 0, n = len - i >= WIDE ? sixteen(in + i, &blank, out, &used, fast) : 0;
+		if (used > 0) { /* nothing is put of separators behind one */
+			out += n;
+			i += used;
+			size_t at = w->s->at + (size_t)(out - first);
+			if (at >= due && !blank) { /* within a word nothing else is known */
+				def_mark(w->s, i, at, 0);
+				due = at + DEF_MARK_EVERY;
+			}
+			continue;
+		}
+		for (size_t end = len - i >= WIDE ? i + 1 : len; i < end && cls[in[i]] != W_HIGH; i++) {
+			uint8_t k = cls[in[i]];
+			if (k == W_NONE || (k == W_SEP && blank))
+				continue;
+			*out++ = k == W_WORD ? in[i] : ' ';
+			blank = k != W_WORD;
+		}
+	}
+	for (const uint8_t *p = first; p < out && p < first + 2; p++)
+		any |= *p != ' '; /* a blank is never behind a blank */
+	b->len += (size_t)(out - first);
+	w->s->at += (size_t)(out - first);
+	w->only_blanks = cls[in[i - 1]] != W_WORD && only_blanks(w, in, from, i);
+	w->blank = blank;
 	w->cjk = any ? false : w->cjk;
 	return i;
 }
 
-void def_words(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
-	       void *facts)
+WIDE_FAST static size_t ascii_fast(struct words *w, const uint8_t *in, size_t i, size_t len)
+{
+	return ascii_words(w, in, i, len, true);
+}
+
+static size_t ascii_plain(struct words *w, const uint8_t *in, size_t i, size_t len)
+{
+	return ascii_words(w, in, i, len, false);
+}
+
+/* In mapping mode, as long as nothing near is wanted: ASCII, sixteen octets at once. @return where it ends */
+static size_t skip_words(struct words *w, const uint8_t *in, size_t i, size_t len)
+{
+	const struct words first = *w;
+	struct def_sink *s = w->s;
+	uint8_t out[2 * WIDE];
+	size_t from = i, put = 0;
+
+	if (s->next == s->n_want || s->want[s->next] < 4 * WIDE)
+		return i;
+	while (len - i >= WIDE && s->at + put < s->want[s->next] - 4 * WIDE) {
+		bool blank = w->blank;
+		unsigned used, n = sixteen(in + i, &blank, out, &used, false);
+		if (used < WIDE)
+			break;
+		put += n;
+		i += WIDE;
+		w->blank = blank;
+		if (n > 1 || (n == 1 && !w->blank))
+			w->cjk = false;
+	}
+	s->at += put;
+	if (i > from)
+		w->only_blanks = cls[in[i - 1]] != W_WORD && only_blanks(&first, in, from, i);
+	return i;
+}
+
+void def_words(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	struct words w = {.s = s, .f = facts};
+	const bool fast = wide_fast();
 	size_t first = s->out ? s->out->len : 0, cjk_singles = 0;
 
 	def_put(s, " ", 1, 0, len ? 1 : 0);
@@ -138,8 +271,18 @@ void def_words(const uint8_t *in, size_t len, const struct def_arg *arg, struct 
 			}
 			i += n ? n : 1;
 		} else if (s->out) {
-			i = ascii_words(&w, in, i, len);
+			i = fast ? ascii_fast(&w, in, i, len) : ascii_plain(&w, in, i, len);
 		} else {
+			const struct def_mark *mark = def_jump(s, i);
+			size_t next = mark ? mark->in : skip_words(&w, in, i, len);
+			if (mark)
+				w.blank = w.cjk = false;
+			if (next > i) {
+				i = next;
+				continue;
+			}
+			if (def_done(s, 1)) /* one octet at most is taken back */
+				return;
 			if (k == W_WORD) {
 				begin(&w, false);
 				def_put_run(s, in + i, 1, i);
@@ -180,8 +323,10 @@ static bool leet_word(const uint8_t *p, size_t n)
 #define LEET_NEAR 8 /* words on either side that are read with one */
 
 /* One word, read as letters. */
-static void leet_put(struct def_sink *s, const uint8_t *in, size_t from, size_t to, int mode)
+static void leet_put(struct def_sink *s, const uint8_t *in, size_t from, size_t to, int mode, bool *ones)
 {
+	uint8_t block[64];
+	size_t n = 0;
 	bool letters = false;
 
 	/* '!' and '|' at a word's end are what they seem */
@@ -191,11 +336,17 @@ static void leet_put(struct def_sink *s, const uint8_t *in, size_t from, size_t 
 		letters |= letter(in[k]);
 	for (size_t k = from; k < to; k++) {
 		uint8_t c = letters && leet_as[in[k]] ? leet_as[in[k]] : in[k];
+		*ones |= in[k] == '1';
 		if (in[k] == '1' && letters && mode == 1)
 			c = 'l';
+		if (n == sizeof(block) || cls[c] == W_SEP || c == '\'') {
+			def_put_run(s, block, n, k - n);
+			n = 0;
+		}
 		if (cls[c] != W_SEP && c != '\'')
-			def_put_run(s, &c, 1, k);
+			block[n++] = c;
 	}
+	def_put_run(s, block, n, to - n);
 	def_put(s, " ", 1, to - (to > from), to + (to == from));
 }
 
@@ -220,16 +371,38 @@ static size_t words_after(const uint8_t *in, size_t i, size_t len, unsigned word
 	return i;
 }
 
-/* The words near those that leet_word() knows, each read as letters; two blanks where some are left out. */
-void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
-	      void *facts)
+static wide leet_digits(wide v)
 {
+	return wide_range(v, '0', '9') | wide_is(v, '@') | wide_is(v, '$') | wide_is(v, '!') |
+	       wide_is(v, '|') | wide_is(v, '+');
+}
+
+/* The next digit behind a letter and before a letter or another one; @p len - 1 or more: none. */
+static size_t leet_find(const uint8_t *in, size_t i, size_t len)
+{
+	/* of sixteen octets all but the first and the last, which stand beside them */
+	for (; i + WIDE <= len; i += WIDE - 2) {
+		wide v = wide_load(in + i - 1);
+		unsigned digits = wide_mask(leet_digits(v)), letters = wide_mask(wide_range(v, 'a', 'z'));
+		unsigned m = digits & letters << 1 & (letters | digits) >> 1 & 0x7ffe;
+		if (m)
+			return i - 1 + (size_t)__builtin_ctz(m);
+	}
+	while (i + 1 < len &&
+	       (!leet_digit(in[i]) || !letter(in[i - 1]) || !(letter(in[i + 1]) || leet_digit(in[i + 1]))))
+		i++;
+	return i;
+}
+
+/* The words near those that leet_word() knows, each read as letters; two blanks where some are left out. */
+void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
+{
+	struct def_facts *f = facts;
+	bool ones = false;
 	size_t done = 0;
 
 	def_put(s, " ", 1, 0, len ? 1 : 0);
-	for (size_t i = 1; i + 1 < len; i++) {
-		if (!leet_digit(in[i]) || !letter(in[i - 1]) || !(letter(in[i + 1]) || leet_digit(in[i + 1])))
-			continue;
+	for (size_t i = 1; (i = leet_find(in, i, len)) + 1 < len; i++) {
 		size_t a = i, b = i, least = i > done + LEET_SPAN ? i - LEET_SPAN : done;
 		while (a > least && leet_octet(in[a - 1]))
 			a--;
@@ -250,12 +423,14 @@ void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 			while (a < b && leet_octet(in[a]))
 				a++;
 			if (a > from)
-				leet_put(s, in, from, a, arg->mode);
+				leet_put(s, in, from, a, arg->mode, &ones);
 			while (a < b && !leet_octet(in[a]))
 				a++;
 		}
 		done = i = b;
 	}
+	if (f)
+		f->ones = ones;
 }
 
 /* One character's length in a words view (valid UTF-8). */
@@ -264,13 +439,34 @@ static size_t char_len(uint8_t c)
 	return c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
 }
 
+/*
+ * The word from which a stretch of single letters may begin, at @p i or behind it; its blank. None begins in
+ * sixteen octets when they and some more are ASCII and have not as many blanks at every second octet.
+ */
+static size_t single_next(const uint8_t *in, size_t i, size_t len)
+{
+	size_t from = i;
+
+	for (; i + WIDE + 2 * SPLIT_MIN <= len; i += WIDE) {
+		wide v = wide_load(in + i), all = wide_is(v, ' ');
+		for (size_t k = 2; k <= 2 * SPLIT_MIN; k += 2)
+			all &= wide_is(wide_load(in + i + k), ' ');
+		if (wide_mask(v | wide_load(in + i + 2 * SPLIT_MIN) | all))
+			break;
+	}
+	while (i > from && in[i] != ' ')
+		i--;
+	return i;
+}
+
 /* Words of one letter, SPLIT_MIN in a row or more, written together; a blank between stretches. */
-void def_dense(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
-	       void *facts)
+void def_dense(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	size_t run = 0, n = 0, i = 0;
 
 	while (i < len) {
+		if (n == 0)
+			i = single_next(in, i, len);
 		size_t from = i;
 		while (i < len && in[i] == ' ')
 			i++;

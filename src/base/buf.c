@@ -55,12 +55,20 @@ int creel_buf_adds(struct creel_buf *b, const char *s, struct creel_err *err)
 
 int creel_buf_addf(struct creel_buf *b, struct creel_err *err, const char *fmt, ...)
 {
+	size_t room = b->data ? b->cap - b->len + 1 : 0; /* with the NUL's */
+	char *end = room ? (char *)b->data + b->len : NULL;
 	va_list ap;
 	int n, r;
 
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vsnprintf(end, room, fmt, ap);
 	va_end(ap);
+	if (n >= 0 && (size_t)n < room) {
+		b->len += (size_t)n;
+		return 0;
+	}
+	if (end)
+		*end = '\0';
 	if (n < 0)
 		return creel_err_set(err, CREEL_E_INVALID, 0, "cannot format");
 	r = creel_buf_reserve(b, (size_t)n, err);

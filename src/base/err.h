@@ -51,8 +51,7 @@ int creel_err_set(struct creel_err *err, int code, int os, const char *fmt, ...)
  *
  * @return err->code
  */
-int creel_err_add(struct creel_err *err, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+int creel_err_add(struct creel_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /** CREEL_E_NOMEM with the usual words. */
 int creel_err_nomem(struct creel_err *err);

@@ -23,8 +23,7 @@ static void put(const char *text)
 		fprintf(stderr, "%s: %s\n", name, creel_buf_str(&b));
 }
 
-__attribute__((format(printf, 2, 0))) static void putv(const char *prefix, const char *fmt,
-						       va_list ap)
+__attribute__((format(printf, 2, 0))) static void putv(const char *prefix, const char *fmt, va_list ap)
 {
 	char line[4096];
 	size_t n = strlen(prefix);

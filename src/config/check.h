@@ -7,6 +7,8 @@
 
 /** A creel.yaml by itself. @param dirfd  where recipes are looked for; -1: they are not */
 void creel_check_config(struct walk *w, const struct creel_config *c, int dirfd);
+/** A user that it declares, or root. */
+bool creel_recipe_has_user(const struct creel_recipe *r, const char *name);
 /** A recipe by itself. @param dirfd  where sources of files are looked for; -1: they are not */
 void creel_check_recipe(struct walk *w, const struct creel_recipe *r, int dirfd);
 
@@ -17,7 +19,6 @@ void creel_check_recipe(struct walk *w, const struct creel_recipe *r, int dirfd)
  *
  * @param n  the settings, a mapping; NULL: the cell has none
  */
-void creel_check_settings(struct walk *w, const struct creel_node *n, json_t *schema,
-			  struct creel_pos where);
+void creel_check_settings(struct walk *w, const struct creel_node *n, json_t *schema, struct creel_pos where);
 /** Does a recipe's schema hold only words that creel_check_settings() knows? */
 void creel_check_schema(struct walk *w, const struct creel_node *n);

@@ -13,6 +13,12 @@ enum creel_egress_mode {
 	CREEL_EGRESS_ASK,
 	CREEL_EGRESS_OPEN,
 };
+enum creel_broker_way {
+	CREEL_BROKER_WAY_BEARER,
+	CREEL_BROKER_WAY_HEADER,
+	CREEL_BROKER_WAY_BASIC,
+	CREEL_BROKER_WAY_QUERY,
+};
 enum creel_generate {
 	CREEL_GENERATE_NO,
 	CREEL_GENERATE_BASE64,
@@ -41,6 +47,7 @@ struct creel_secret_cfg {
 	struct creel_str pair;	   /* the cell whose other half it is */
 	struct creel_strs command; /* acts on the host */
 	struct creel_str file;	   /* relative to creel.yaml's folder, or absolute */
+	struct creel_str owner;	   /* a user of the recipe; NULL: creel_recipe_owner() */
 };
 
 struct creel_egress_cfg {
@@ -48,6 +55,7 @@ struct creel_egress_cfg {
 	struct creel_num mode;	 /* enum creel_egress_mode */
 	struct creel_strs allow; /* entries as written; src/policy parses them */
 	struct creel_strs deny;
+	struct creel_strs approved; /* as allow, of the file beside (config/approved.h): its lines */
 };
 
 struct creel_reach_cfg {
@@ -63,16 +71,26 @@ struct creel_gate_cfg {
 	struct creel_strs allow; /* verbs, words apart by one blank */
 	struct creel_strs ask;
 	struct creel_strs deny;
+	struct creel_num shared; /* octets; 0: no folder for files */
 };
 
 struct creel_broker_cfg {
 	struct creel_str name;
 	struct creel_str host;
+	struct creel_num port;
 	struct creel_str secret;
-	struct creel_str header; /* the credential's header */
-	struct creel_str prefix; /* before the credential: "Bearer " */
+	struct creel_num auth;	    /* enum creel_broker_way */
+	struct creel_str header;    /* the credential's header */
+	struct creel_str prefix;    /* before the credential: "Bearer " */
+	struct creel_str user;	    /* of basic */
+	struct creel_str parameter; /* of query */
 	struct creel_strs methods;
 	struct creel_strs paths;
+	struct creel_num body;	    /* octets */
+	struct creel_num rate;	    /* requests a minute */
+	struct creel_num websocket; /* boolean */
+	struct creel_num intercept; /* boolean */
+	struct creel_str ca;	    /* relative to creel.yaml's folder, or absolute */
 };
 
 struct creel_cell_cfg {
@@ -124,6 +142,7 @@ struct creel_notify_cfg {
 
 struct creel_config {
 	char *file;		  /* its name in diagnostics */
+	char *approved_file;	  /* the one beside it; NULL: there is none */
 	struct creel_num version; /* 1 */
 	struct creel_network_cfg network;
 	struct {
@@ -192,6 +211,12 @@ struct creel_recipe;
 int creel_config_check_recipe(const struct creel_config *c, const struct creel_cell_cfg *cell,
 			      const struct creel_recipe *recipe, struct creel_diags *diags,
 			      struct creel_err *err);
+
+/**
+ * Whose a cell's secrets are when they do not say it: the user of the first service that is not
+ * root's, else the recipe's user where it has one alone, else root (NULL).
+ */
+const char *creel_recipe_owner(const struct creel_recipe *recipe);
 
 /** The cell of that name, or NULL. */
 const struct creel_cell_cfg *creel_config_cell(const struct creel_config *c, const char *name);

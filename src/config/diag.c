@@ -72,8 +72,8 @@ void creel_diags_sort(struct creel_diags *d)
 		}
 }
 
-int creel_diags_print(const struct creel_diags *d, enum creel_diag_level level,
-		      struct creel_buf *out, struct creel_err *err)
+int creel_diags_print(const struct creel_diags *d, enum creel_diag_level level, struct creel_buf *out,
+		      struct creel_err *err)
 {
 	size_t shown = 0;
 	int r = 0;

@@ -32,8 +32,7 @@ void creel_diags_fini(struct creel_diags *d);
 CREEL_DEFINE_CLEANUP(struct creel_diags, creel_diags_fini)
 
 void creel_diag_add(struct creel_diags *d, enum creel_diag_level level, const char *file,
-		    struct creel_pos pos, const char *fmt, ...)
-	__attribute__((format(printf, 5, 6)));
+		    struct creel_pos pos, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /** Order by position within each file (files stay in order of first mention). */
 void creel_diags_sort(struct creel_diags *d);
@@ -42,5 +41,5 @@ void creel_diags_sort(struct creel_diags *d);
  * Append the diagnostics of @p level as lines "file:line:column: text\n", escaped for a terminal.
  * Errors that were not kept are counted in a last line.
  */
-int creel_diags_print(const struct creel_diags *d, enum creel_diag_level level,
-		      struct creel_buf *out, struct creel_err *err);
+int creel_diags_print(const struct creel_diags *d, enum creel_diag_level level, struct creel_buf *out,
+		      struct creel_err *err);

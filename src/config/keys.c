@@ -205,9 +205,11 @@ const char *creel_key_what(enum key_type t)
 	return t <= K_TEXT_LAST ? texts[t].what : what[t];
 }
 
-const char *const creel_recipe_builtin[] = {"base", "openclaw", "gog", NULL};
+const char *const creel_recipe_builtin[] = {"base", "openclaw", "gog", "gh", NULL};
 static const char *const egress_modes[] = {"none", "listed", "ask", "open", NULL};
+static const char *const broker_ways[] = {"bearer", "header", "basic", "query", NULL};
 static const char *const generates[] = {"none", "base64", "hex", NULL};
+static const char *const on_secrets[] = {"none", "restart", "SIGHUP", "SIGUSR1", "SIGUSR2", NULL};
 static const char *const restarts[] = {"never", "on-failure", "always", NULL};
 
 static const struct key network_keys[] = {
@@ -238,6 +240,9 @@ static const struct key secret_keys[] = {
 	{"command", K_LIST, OFF(creel_secret_cfg, command),
 	 "Take the standard output of this command, run as you (needs trust).", .item = K_TEXT},
 	{"file", K_ANYPATH, OFF(creel_secret_cfg, file), "Take the content of this file."},
+	{"owner", K_NAME, OFF(creel_secret_cfg, owner),
+	 "The recipe's user who alone may read it in the cell (0400). Not given: the user of the first "
+	 "service that is not root's, else the recipe's only user, else root."},
 	END,
 };
 static const struct key egress_keys[] = {
@@ -265,20 +270,43 @@ static const struct key gate_keys[] = {
 	 .item = K_VERB},
 	{"deny", K_LIST, OFF(creel_gate_cfg, deny), "Verbs that never run, as all others.",
 	 .item = K_VERB},
+	{"shared", K_SIZE, OFF(creel_gate_cfg, shared),
+	 "How much its folder for the files that calls name may hold; without it calls name none.",
+	 .min = 1024 * 1024, .max = 16 * GIB},
 	END,
 };
 static const struct key broker_keys[] = {
 	{"host", K_DOMAIN, OFF(creel_broker_cfg, host), "The host that it speaks to, by TLS.",
 	 .required = true},
-	{"secret", K_NAME, OFF(creel_broker_cfg, secret), "The credential; it never enters the cell.",
-	 .required = true},
-	{"header", K_HEADER, OFF(creel_broker_cfg, header), "The header that carries it.",
-	 .def = "Authorization"},
-	{"prefix", K_TEXT, OFF(creel_broker_cfg, prefix), "What stands before the credential.",
-	 .def = "Bearer "},
+	{"port", K_PORT, OFF(creel_broker_cfg, port), "Its port.", .def = "443"},
+	{"secret", K_NAME, OFF(creel_broker_cfg, secret),
+	 "The credential; it never enters the cell, also when `secrets` declares it.", .required = true},
+	{"auth", K_ENUM, OFF(creel_broker_cfg, auth),
+	 "How it is sent. bearer: `Authorization: Bearer ...`. header: in `header`, after `prefix`. "
+	 "basic: with `user`. query: as `parameter`.",
+	 .def = "bearer", .vals = broker_ways},
+	{"header", K_HEADER, OFF(creel_broker_cfg, header), "The header that carries it (auth: header)."},
+	{"prefix", K_TEXT, OFF(creel_broker_cfg, prefix),
+	 "What stands before it in the header (auth: header)."},
+	{"user", K_TEXT, OFF(creel_broker_cfg, user), "The user (auth: basic)."},
+	{"parameter", K_HEADER, OFF(creel_broker_cfg, parameter),
+	 "The query's parameter that carries it (auth: query)."},
 	{"methods", K_LIST, OFF(creel_broker_cfg, methods), "Methods that may pass.",
-	 .item = K_TEXT},
-	{"paths", K_LIST, OFF(creel_broker_cfg, paths), "Paths that may pass.", .item = K_PATH},
+	 .item = K_HEADER, .required = true},
+	{"paths", K_LIST, OFF(creel_broker_cfg, paths),
+	 "Paths that may pass. `*`: any octets of a segment. A last `**`: all that is below.",
+	 .item = K_PATH, .required = true},
+	{"body", K_SIZE, OFF(creel_broker_cfg, body), "How large a request's body may be.",
+	 .def = "32MiB", .max = 64 * GIB},
+	{"rate", K_INT, OFF(creel_broker_cfg, rate), "Requests a minute.", .def = "600", .min = 1,
+	 .max = 100000},
+	{"websocket", K_BOOL, OFF(creel_broker_cfg, websocket),
+	 "A GET of these paths may become a WebSocket.", .def = "false"},
+	{"intercept", K_BOOL, OFF(creel_broker_cfg, intercept),
+	 "The cell's connections to `host` on port 443 are the broker's, by a CA of this start that the cell trusts.",
+	 .def = "false"},
+	{"ca", K_ANYPATH, OFF(creel_broker_cfg, ca),
+	 "A CA's certificate (PEM) that alone may sign the host's; the system's CAs when not given."},
 	END,
 };
 static const struct key cell_keys[] = {
@@ -291,23 +319,23 @@ static const struct key cell_keys[] = {
 	{"volumes", K_DICT, OFF(creel_cell_cfg, volumes), "What lasts over a restart.",
 	 .item = K_NAME, .sub = volume_keys, .size = sizeof(struct creel_volume_cfg)},
 	{"secrets", K_DICT, OFF(creel_cell_cfg, secrets),
-	 "Files in /run/secrets. Without a source: `creel secret set CELL NAME`.", .item = K_NAME,
+	 "Files in /run/secrets, but for those that a broker holds. Without a source: `creel secret set "
+	 "CELL NAME`.",
+	 .item = K_NAME,
 	 .sub = secret_keys, .size = sizeof(struct creel_secret_cfg)},
 	{"publish", K_PUBLISH, OFF(creel_cell_cfg, publish),
 	 "Ports of the host that lead to the cell's loopback."},
 	{"egress", K_MAP, OFF(creel_cell_cfg, egress), "What it may connect to outside.",
-	 .sub = egress_keys, .later = true},
+	 .sub = egress_keys},
 	{"reach", K_MAPS, OFF(creel_cell_cfg, reach), "Ports of other cells it may connect to.",
-	 .sub = reach_keys, .size = sizeof(struct creel_reach_cfg), .later = true},
+	 .sub = reach_keys, .size = sizeof(struct creel_reach_cfg)},
 	{"gate", K_MAP, OFF(creel_cell_cfg, gate), "What others may ask of its tool.",
-	 .sub = gate_keys, .later = true},
+	 .sub = gate_keys},
 	{"broker", K_DICT, OFF(creel_cell_cfg, broker), "Credentials added outside the cell.",
-	 .item = K_NAME, .sub = broker_keys, .size = sizeof(struct creel_broker_cfg),
-	 .later = true},
-	{"docker", K_BOOL, OFF(creel_cell_cfg, docker), "Run Docker in it.", .def = "false",
-	 .later = true},
-	{"ipv6", K_BOOL, OFF(creel_cell_cfg, ipv6), "Give it IPv6.", .def = "false",
-	 .later = true},
+	 .item = K_NAME, .sub = broker_keys, .size = sizeof(struct creel_broker_cfg)},
+	{"docker", K_BOOL, OFF(creel_cell_cfg, docker),
+	 "Run Docker in it, as the recipe's `docker` does.", .def = "false"},
+	{"ipv6", K_BOOL, OFF(creel_cell_cfg, ipv6), "Give it IPv6, under the same policy.", .def = "false"},
 	{"settings", K_JSON, OFF(creel_cell_cfg, settings),
 	 "The recipe's own, checked against its schema."},
 	END,
@@ -316,7 +344,8 @@ static const struct key notify_keys[] = {
 	{"command", K_LIST, OFF(creel_notify_cfg, command),
 	 "Run for each event, which is its standard input (needs trust).", .item = K_TEXT,
 	 .required = true},
-	{"kinds", K_LIST, OFF(creel_notify_cfg, kinds), "Kinds of events, or their beginnings.",
+	{"kinds", K_LIST, OFF(creel_notify_cfg, kinds),
+	 "Kinds of events, or their beginnings; without it approval.ask and approval.flood.",
 	 .item = K_TEXT},
 	END,
 };
@@ -324,11 +353,10 @@ const struct key creel_config_keys[] = {
 	{"version", K_INT, OFF(creel_config, version), "The format's version: 1.", .min = 1,
 	 .max = 1, .required = true},
 	{"network", K_MAP, OFF(creel_config, network), "What all cells share.",
-	 .sub = network_keys, .later = true},
+	 .sub = network_keys},
 	{"cells", K_DICT, OFF(creel_config, cells), "The microVMs.", .item = K_NAME,
 	 .sub = cell_keys, .size = sizeof(struct creel_cell_cfg), .required = true},
-	{"notify", K_MAP, OFF(creel_config, notify), "Whom to tell.", .sub = notify_keys,
-	 .later = true},
+	{"notify", K_MAP, OFF(creel_config, notify), "Whom to tell.", .sub = notify_keys},
 	END,
 };
 
@@ -393,6 +421,10 @@ static const struct key service_keys[] = {
 	 .item = K_NAME},
 	{"stop_timeout", K_DURATION, OFF(creel_service_cfg, stop_timeout),
 	 "How long it may take to stop.", .def = "10s", .min = 100, .max = 600000},
+	{"on_secret", K_ENUM, OFF(creel_service_cfg, on_secret),
+	 "What it is told when `creel secret set` has changed a secret of its running cell: nothing, this "
+	 "signal, or to start anew.",
+	 .def = "none", .vals = on_secrets},
 	END,
 };
 const struct key creel_recipe_keys[] = {
@@ -415,6 +447,10 @@ const struct key creel_recipe_keys[] = {
 	 .sub = file_keys, .size = sizeof(struct creel_file_cfg)},
 	{"services", K_DICT, OFF(creel_recipe, services), "What runs.", .item = K_NAME,
 	 .sub = service_keys, .size = sizeof(struct creel_service_cfg)},
+	{"docker", K_BOOL, OFF(creel_recipe, docker),
+	 "Docker in the cell: Debian's docker.io, the kernel's modules for it, and dockerd as the service "
+	 "`docker`, its data in /persist/docker, its socket for the user whose the secrets are.",
+	 .def = "false"},
 	{"secrets_env", K_LIST, OFF(creel_recipe, secrets_env),
 	 "Secrets that are assembled into gateway-env.", .item = K_NAME},
 	{"settings", K_JSON, OFF(creel_recipe, settings),

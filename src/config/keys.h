@@ -55,7 +55,6 @@ struct key {
 	size_t size;		/* of K_DICT's and K_MAPS' elements */
 	const char *const *vals; /* K_ENUM: the words in order of their numbers; NULL ends */
 	bool required;
-	bool later; /* read and checked, not enforced yet */
 };
 
 struct texttype {

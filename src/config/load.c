@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "config/approved.h"
 #include "config/check.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -39,8 +40,7 @@ bool creel_config_needs_trust(const struct creel_config *c)
 		return true;
 	for (size_t i = 0; i < c->cells.n; i++)
 		for (size_t j = 0; j < c->cells.v[i].secrets.n; j++)
-			if (c->cells.v[i].secrets.v[j].env.s ||
-			    c->cells.v[i].secrets.v[j].command.n)
+			if (c->cells.v[i].secrets.v[j].env.s || c->cells.v[i].secrets.v[j].command.n)
 				return true;
 	return false;
 }
@@ -64,6 +64,30 @@ static int load(const void *data, size_t len, const char *name, const struct key
 	return root ? 0 : creel_err_set(err, CREEL_E_CONFIG, 0, "%s is not right", name);
 }
 
+static int slurp(int dirfd, const char *path, struct creel_buf *out, int *ret_dirfd, struct creel_err *err);
+
+/* What was approved for good, from the file beside: not every folder has one. */
+static int approved(const char *name, int dirfd, struct creel_config *c, struct creel_diags *diags,
+		    struct creel_err *err)
+{
+	struct creel_buf autoclean(creel_buf_fini) b = {0};
+	struct creel_err why = {0};
+	char path[1024];
+	autofd int dir = -1;
+
+	if (dirfd < 0 || creel_approved_path(name, path, sizeof(path), &why) < 0)
+		return 0;
+	const char *slash = strrchr(path, '/');
+	creel_buf_init(&b, CREEL_YAML_MAX_OCTETS + 1);
+	if (slurp(dirfd, slash ? slash + 1 : path, &b, &dir, &why) < 0)
+		return why.os == ENOENT ? 0 : creel_err_set(err, why.code, why.os, "%s", path);
+	if (!(c->approved_file = creel_arena_strndup(c->arena, path, strlen(path))))
+		return creel_err_nomem(err);
+	struct walk w = {c->arena, c->approved_file, diags};
+	creel_approved_read(&w, creel_buf_str(&b), b.len, c);
+	return 0;
+}
+
 int creel_config_load_with(const void *data, size_t len, const char *name, int dirfd,
 			   const struct creel_config_more *more, struct creel_config *ret_config,
 			   struct creel_diags *diags, struct creel_err *err)
@@ -81,6 +105,9 @@ int creel_config_load_with(const void *data, size_t len, const char *name, int d
 	if (!(c.file = creel_arena_strndup(arena, name, strlen(name))))
 		return creel_err_nomem(err);
 	creel_check_config(&w, &c, dirfd);
+	int p = r < 0 ? 0 : approved(name, dirfd, &c, diags, err);
+	if (p < 0)
+		return p;
 	int m = more ? more->check(more->ctx, &c, dirfd, diags, err) : 0;
 	creel_diags_sort(diags);
 	if (arena->failed || diags->nomem)
@@ -96,15 +123,13 @@ int creel_config_load_with(const void *data, size_t len, const char *name, int d
 }
 
 int creel_config_load(const void *data, size_t len, const char *name, int dirfd,
-		      struct creel_config *ret_config, struct creel_diags *diags,
-		      struct creel_err *err)
+		      struct creel_config *ret_config, struct creel_diags *diags, struct creel_err *err)
 {
 	return creel_config_load_with(data, len, name, dirfd, NULL, ret_config, diags, err);
 }
 
 int creel_recipe_load(const void *data, size_t len, const char *name, int dirfd,
-		      struct creel_recipe *ret_recipe, struct creel_diags *diags,
-		      struct creel_err *err)
+		      struct creel_recipe *ret_recipe, struct creel_diags *diags, struct creel_err *err)
 {
 	struct creel_arena *arena = creel_arena_new();
 
@@ -133,8 +158,7 @@ int creel_recipe_load(const void *data, size_t len, const char *name, int dirfd,
 }
 
 /* One octet over the bound is read, so that the parser says that it is too long. */
-static int slurp(int dirfd, const char *path, struct creel_buf *out, int *ret_dirfd,
-		 struct creel_err *err)
+static int slurp(int dirfd, const char *path, struct creel_buf *out, int *ret_dirfd, struct creel_err *err)
 {
 	char dir[1024] = ".";
 	const char *slash = strrchr(path, '/');
@@ -167,8 +191,8 @@ static int slurp(int dirfd, const char *path, struct creel_buf *out, int *ret_di
 }
 
 int creel_config_load_file_with(const char *path, const struct creel_config_more *more,
-				struct creel_config *ret_config, int *ret_dirfd,
-				struct creel_diags *diags, struct creel_err *err)
+				struct creel_config *ret_config, int *ret_dirfd, struct creel_diags *diags,
+				struct creel_err *err)
 {
 	struct creel_buf autoclean(creel_buf_fini) b;
 	autofd int dir = -1;
@@ -176,8 +200,7 @@ int creel_config_load_file_with(const char *path, const struct creel_config_more
 	creel_buf_init(&b, CREEL_YAML_MAX_OCTETS + 1);
 	int r = slurp(AT_FDCWD, path, &b, &dir, err);
 	if (r == 0)
-		r = creel_config_load_with(creel_buf_str(&b), b.len, path, dir, more, ret_config, diags,
-					   err);
+		r = creel_config_load_with(creel_buf_str(&b), b.len, path, dir, more, ret_config, diags, err);
 	if (r == 0 && ret_dirfd)
 		*ret_dirfd = steal_fd(&dir);
 	return r;
@@ -189,8 +212,8 @@ int creel_config_load_file(const char *path, struct creel_config *ret_config, in
 	return creel_config_load_file_with(path, NULL, ret_config, ret_dirfd, diags, err);
 }
 
-int creel_recipe_load_file(int dirfd, const char *path, struct creel_recipe *ret_recipe,
-			   int *ret_dirfd, struct creel_diags *diags, struct creel_err *err)
+int creel_recipe_load_file(int dirfd, const char *path, struct creel_recipe *ret_recipe, int *ret_dirfd,
+			   struct creel_diags *diags, struct creel_err *err)
 {
 	struct creel_buf autoclean(creel_buf_fini) b;
 	autofd int dir = -1;

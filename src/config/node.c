@@ -91,8 +91,8 @@ static bool attach(struct builder *b, struct creel_node *n)
 		for (size_t i = 0; i < p->n; i += 2)
 			if (strcmp(p->kids[i]->text, n->text) == 0) {
 				creel_diag_add(b->diags, CREEL_DIAG_ERROR, b->file, n->pos,
-					       "key `%s` stands twice, first on line %u; keep one",
-					       n->text, p->kids[i]->pos.line);
+					       "key `%s` stands twice, first on line %u; keep one", n->text,
+					       p->kids[i]->pos.line);
 				b->bad = true;
 				break;
 			}
@@ -178,8 +178,7 @@ static bool alias(struct builder *b, const char *name, yaml_mark_t at)
 		return attach(b, n) && account(b, n);
 	}
 	creel_diag_add(b->diags, CREEL_DIAG_ERROR, b->file, mark(at),
-		       "alias `*%s` without an anchor `&%s` before it; quote it if it is text",
-		       name, name);
+		       "alias `*%s` without an anchor `&%s` before it; quote it if it is text", name, name);
 	b->bad = true;
 	return false;
 }
@@ -242,11 +241,9 @@ static bool on_event(struct builder *b, const yaml_event_t *e)
 	case YAML_SCALAR_EVENT:
 		return scalar(b, e);
 	case YAML_SEQUENCE_START_EVENT:
-		return open_node(b, NODE_SEQ, e, e->data.sequence_start.anchor,
-				 e->data.sequence_start.tag);
+		return open_node(b, NODE_SEQ, e, e->data.sequence_start.anchor, e->data.sequence_start.tag);
 	case YAML_MAPPING_START_EVENT:
-		return open_node(b, NODE_MAP, e, e->data.mapping_start.anchor,
-				 e->data.mapping_start.tag);
+		return open_node(b, NODE_MAP, e, e->data.mapping_start.anchor, e->data.mapping_start.tag);
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT: {
 		const struct creel_node *n = b->stack[--b->depth];
@@ -267,14 +264,14 @@ static void yaml_failed(struct builder *b, const yaml_parser_t *p)
 		b->arena->failed = 1;
 		return;
 	}
-	creel_diag_add(b->diags, CREEL_DIAG_ERROR, b->file, mark(p->problem_mark),
-		       "not YAML: %s%s%s", p->problem ? p->problem : "unreadable",
-		       p->context ? ", " : "", p->context ? p->context : "");
+	creel_diag_add(b->diags, CREEL_DIAG_ERROR, b->file, mark(p->problem_mark), "not YAML: %s%s%s",
+		       p->problem ? p->problem : "unreadable", p->context ? ", " : "",
+		       p->context ? p->context : "");
 	b->bad = true;
 }
 
-struct creel_node *creel_node_parse(struct creel_arena *arena, const void *data, size_t len,
-				    const char *file, struct creel_diags *diags)
+struct creel_node *creel_node_parse(struct creel_arena *arena, const void *data, size_t len, const char *file,
+				    struct creel_diags *diags)
 {
 	struct builder b = {.arena = arena, .file = file, .diags = diags};
 	yaml_parser_t p;
@@ -346,11 +343,10 @@ enum node_type creel_node_type(const struct creel_node *n)
 
 	if (!n->plain)
 		return NODE_TEXT;
-	if (!*s || !strcmp(s, "~") || !strcmp(s, "null") || !strcmp(s, "Null") ||
-	    !strcmp(s, "NULL"))
+	if (!*s || !strcmp(s, "~") || !strcmp(s, "null") || !strcmp(s, "Null") || !strcmp(s, "NULL"))
 		return NODE_NULL;
-	if (!strcmp(s, "true") || !strcmp(s, "false") || !strcmp(s, "True") ||
-	    !strcmp(s, "False") || !strcmp(s, "TRUE") || !strcmp(s, "FALSE"))
+	if (!strcmp(s, "true") || !strcmp(s, "false") || !strcmp(s, "True") || !strcmp(s, "False") ||
+	    !strcmp(s, "TRUE") || !strcmp(s, "FALSE"))
 		return NODE_BOOL;
 	if (is_number(s, &flt))
 		return flt ? NODE_FLOAT : NODE_INT;

@@ -31,8 +31,8 @@ struct creel_node {
  * Read exactly one document. Keys are scalars, different in each mapping.
  * @return the root; NULL when something was wrong (@p diags) or memory ran out (@p arena->failed)
  */
-struct creel_node *creel_node_parse(struct creel_arena *arena, const void *data, size_t len,
-				    const char *file, struct creel_diags *diags);
+struct creel_node *creel_node_parse(struct creel_arena *arena, const void *data, size_t len, const char *file,
+				    struct creel_diags *diags);
 
 enum node_type {
 	NODE_NULL,

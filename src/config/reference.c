@@ -66,8 +66,7 @@ static void bound(char *to, size_t size, const struct key *k, int64_t v)
 	static const struct {
 		int64_t octets;
 		const char *name;
-	} units[] = {
-		{1LL << 40, "TiB"}, {1LL << 30, "GiB"}, {1LL << 20, "MiB"}, {1LL << 10, "KiB"}};
+	} units[] = {{1LL << 40, "TiB"}, {1LL << 30, "GiB"}, {1LL << 20, "MiB"}, {1LL << 10, "KiB"}};
 	static const struct {
 		int64_t ms;
 		const char *name;
@@ -76,14 +75,12 @@ static void bound(char *to, size_t size, const struct key *k, int64_t v)
 	(void)snprintf(to, size, "%lld", (long long)v);
 	for (size_t i = 0; k->type == K_SIZE && i < 4; i++)
 		if (v % units[i].octets == 0) {
-			(void)snprintf(to, size, "%lld%s", (long long)(v / units[i].octets),
-				       units[i].name);
+			(void)snprintf(to, size, "%lld%s", (long long)(v / units[i].octets), units[i].name);
 			return;
 		}
 	for (size_t i = 0; k->type == K_DURATION && i < 4; i++)
 		if (v % times[i].ms == 0) {
-			(void)snprintf(to, size, "%lld%s", (long long)(v / times[i].ms),
-				       times[i].name);
+			(void)snprintf(to, size, "%lld%s", (long long)(v / times[i].ms), times[i].name);
 			return;
 		}
 }
@@ -136,14 +133,12 @@ static void rows(struct page *p, const struct key *keys, const char *prefix)
 			put(p, "\n.br\nValue: ");
 			value(p, k);
 			put(p, ".\n");
-			if (k->later)
-				put(p, "Read and checked; not enforced in this version.\n");
 		} else {
 			put(p, "| `%s` | ", path);
 			value(p, k);
 			put(p, " | ");
 			text(p, k->help);
-			put(p, "%s |\n", k->later ? " *Not enforced in this version.*" : "");
+			put(p, " |\n");
 		}
 		if (!k->sub)
 			continue;
@@ -158,8 +153,7 @@ static void rows(struct page *p, const struct key *keys, const char *prefix)
 
 static void table(struct page *p, const struct key *keys)
 {
-	put(p, "%s",
-	    p->man ? ".Bl -tag -width Ds\n" : "| key | value | meaning |\n|---|---|---|\n");
+	put(p, "%s", p->man ? ".Bl -tag -width Ds\n" : "| key | value | meaning |\n|---|---|---|\n");
 	rows(p, keys, "");
 	put(p, "%s", p->man ? ".El\n" : "\n");
 }
@@ -257,10 +251,9 @@ int creel_reference_markdown(struct creel_buf *out, struct creel_err *err)
 {
 	struct page p = {.out = out, .err = err};
 
-	put(&p,
-	    "<!-- made by `creel schema --format=markdown`; change src/config/keys.c instead -->\n"
-	    "# Reference: creel.yaml and recipes\n\n"
-	    "`creel schema` prints the same as JSON Schema, for editors.\n\n");
+	put(&p, "<!-- made by `creel schema --format=markdown`; change src/config/keys.c instead -->\n"
+		"# Reference: creel.yaml and recipes\n\n"
+		"`creel schema` prints the same as JSON Schema, for editors.\n\n");
 	body(&p);
 	return p.r;
 }

@@ -37,11 +37,8 @@ static int with_unit(const char *s, const struct unit *units, int64_t *ret)
 
 int creel_parse_size(const char *s, int64_t *ret)
 {
-	static const struct unit units[] = {{"KiB", 1LL << 10},
-					    {"MiB", 1LL << 20},
-					    {"GiB", 1LL << 30},
-					    {"TiB", 1LL << 40},
-					    {NULL, 0}};
+	static const struct unit units[] = {
+		{"KiB", 1LL << 10}, {"MiB", 1LL << 20}, {"GiB", 1LL << 30}, {"TiB", 1LL << 40}, {NULL, 0}};
 	return with_unit(s, units, ret);
 }
 
@@ -117,8 +114,8 @@ int creel_parse_publish(const char *s, struct creel_publish *ret)
 	} else {
 		host = t;
 	}
-	if (!p.address[0] && (inet_pton(AF_INET, addr, a) != 1 ||
-			      !inet_ntop(AF_INET, a, p.address, sizeof(p.address))))
+	if (!p.address[0] &&
+	    (inet_pton(AF_INET, addr, a) != 1 || !inet_ntop(AF_INET, a, p.address, sizeof(p.address))))
 		return -1;
 	if (port(host, &p.host) < 0 || port(guest, &p.guest) < 0)
 		return -1;

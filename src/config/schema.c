@@ -75,17 +75,13 @@ static json_t *type_schema(const struct key *k)
 	case K_ENUM:
 		return enum_schema(k);
 	case K_MODE: /* 0644 without quotes is a number to an editor */
-		return json_pack("{s:[s,s],s:s}", "type", "string", "integer", "pattern",
-				 "^[0-7]{3,4}$");
+		return json_pack("{s:[s,s],s:s}", "type", "string", "integer", "pattern", "^[0-7]{3,4}$");
 	case K_SIZE:
-		return json_pack("{s:s,s:s}", "type", "string", "pattern",
-				 "^[0-9]+ ?(KiB|MiB|GiB|TiB)$");
+		return json_pack("{s:s,s:s}", "type", "string", "pattern", "^[0-9]+ ?(KiB|MiB|GiB|TiB)$");
 	case K_DURATION:
-		return json_pack("{s:s,s:s}", "type", "string", "pattern",
-				 "^[0-9]+ ?(ms|s|m|h|d)$");
+		return json_pack("{s:s,s:s}", "type", "string", "pattern", "^[0-9]+ ?(ms|s|m|h|d)$");
 	case K_CIDR:
-		return json_pack("{s:s,s:s}", "type", "string", "pattern",
-				 "^[0-9A-Fa-f.:]+/[0-9]{1,3}$");
+		return json_pack("{s:s,s:s}", "type", "string", "pattern", "^[0-9A-Fa-f.:]+/[0-9]{1,3}$");
 	case K_PUBLISH:
 		return list_schema(json_pack("{s:s,s:s}", "type", "string", "pattern",
 					     "^([0-9.]+:|\\[[0-9A-Fa-f.:]+\\]:)?[0-9]+:[0-9]+$"));
@@ -98,9 +94,9 @@ static json_t *type_schema(const struct key *k)
 	case K_MAPS:
 		return list_schema(map_schema(k->sub));
 	case K_PAIRS:
-		return json_pack("{s:s,s:{s:s},s:{s:[s,s,s]}}", "type", "object", "propertyNames",
-				 "pattern", creel_key_text(K_ENVNAME)->pattern,
-				 "additionalProperties", "type", "string", "number", "boolean");
+		return json_pack("{s:s,s:{s:s},s:{s:[s,s,s]}}", "type", "object", "propertyNames", "pattern",
+				 creel_key_text(K_ENVNAME)->pattern, "additionalProperties", "type", "string",
+				 "number", "boolean");
 	case K_JSON:
 		return json_pack("{s:s}", "type", "object");
 	default:
@@ -152,10 +148,9 @@ static json_t *map_schema(const struct key *keys)
 static json_t *top(const struct key *keys, const char *title)
 {
 	json_t *map = map_schema(keys);
-	json_t *out =
-		map ? json_pack("{s:s,s:s}", "$schema",
-				"https://json-schema.org/draft/2020-12/schema", "title", title)
-		    : NULL;
+	json_t *out = map ? json_pack("{s:s,s:s}", "$schema", "https://json-schema.org/draft/2020-12/schema",
+				      "title", title)
+			  : NULL;
 
 	if (out && json_object_update(out, map) < 0) {
 		json_decref(out);

@@ -51,10 +51,10 @@ static const char *type_of(const struct creel_node *n)
 /* The words of JSON Schema, as creel's own errors say them */
 static const char *words(const char *type)
 {
-	static const char *const pairs[][2] = {
-		{"array", "a list"},   {"object", "a mapping"},      {"null", "nothing"},
-		{"string", "text"},    {"boolean", "true or false"}, {"integer", "a whole number"},
-		{"number", "a number"}};
+	static const char *const pairs[][2] = {{"array", "a list"},          {"object", "a mapping"},
+					       {"null", "nothing"},          {"string", "text"},
+					       {"boolean", "true or false"}, {"integer", "a whole number"},
+					       {"number", "a number"}};
 
 	for (size_t i = 0; i < ELEMENTSOF(pairs); i++)
 		if (strcmp(pairs[i][0], type) == 0)
@@ -64,12 +64,10 @@ static const char *words(const char *type)
 
 static bool is_type(const char *have, const char *want)
 {
-	return strcmp(have, want) == 0 ||
-	       (strcmp(want, "number") == 0 && strcmp(have, "integer") == 0);
+	return strcmp(have, want) == 0 || (strcmp(want, "number") == 0 && strcmp(have, "integer") == 0);
 }
 
-static bool type_check(struct walk *w, const struct creel_node *n, json_t *type,
-		       const struct at *at)
+static bool type_check(struct walk *w, const struct creel_node *n, json_t *type, const struct at *at)
 {
 	const char *have = type_of(n);
 	char where[200], want[200] = "";
@@ -83,8 +81,7 @@ static bool type_check(struct walk *w, const struct creel_node *n, json_t *type,
 			return true;
 		(void)snprintf(want, sizeof(want), "%s", words(json_string_value(type)));
 	}
-	json_array_foreach(type, i, one)
-	{
+	json_array_foreach (type, i, one) {
 		const char *s = json_is_string(one) ? json_string_value(one) : "";
 		size_t len = strlen(want);
 		if (is_type(have, s))
@@ -96,8 +93,7 @@ static bool type_check(struct walk *w, const struct creel_node *n, json_t *type,
 	return false;
 }
 
-static void enum_check(struct walk *w, const struct creel_node *n, json_t *list,
-		       const struct at *at)
+static void enum_check(struct walk *w, const struct creel_node *n, json_t *list, const struct at *at)
 {
 	char where[200], all[160] = "";
 	const char *names[NAMES];
@@ -109,14 +105,12 @@ static void enum_check(struct walk *w, const struct creel_node *n, json_t *list,
 		w->arena->failed = 1;
 		return;
 	}
-	json_array_foreach(list, i, v)
-	{
+	json_array_foreach (list, i, v) {
 		size_t len = strlen(all);
 		found |= json_equal(v, have) == 1;
 		if (!json_is_string(v))
 			continue;
-		(void)snprintf(all + len, sizeof(all) - len, "%s%s", len ? ", " : "",
-			       json_string_value(v));
+		(void)snprintf(all + len, sizeof(all) - len, "%s%s", len ? ", " : "", json_string_value(v));
 		if (n_names < NAMES)
 			names[n_names++] = json_string_value(v);
 	}
@@ -126,42 +120,37 @@ static void enum_check(struct walk *w, const struct creel_node *n, json_t *list,
 	const char *near = n->kind == NODE_SCALAR ? creel_closest(n->text, names, n_names) : NULL;
 	path(at, where, sizeof(where));
 	creel_walk_error(w, n->pos, "`%s: %.60s` is unknown; %s%s%s", where,
-			 n->kind == NODE_SCALAR ? n->text : "...",
-			 near ? "did you mean `" : "it is one of ", near ? near : all,
-			 near ? "`?" : "");
+			 n->kind == NODE_SCALAR ? n->text : "...", near ? "did you mean `" : "it is one of ",
+			 near ? near : all, near ? "`?" : "");
 }
 
-static void range_check(struct walk *w, const struct creel_node *n, json_t *schema,
-			const struct at *at)
+static void range_check(struct walk *w, const struct creel_node *n, json_t *schema, const struct at *at)
 {
 	json_t *min = json_object_get(schema, "minimum"), *max = json_object_get(schema, "maximum");
 	char where[200];
 
-	if (n->kind != NODE_SCALAR ||
-	    (creel_node_type(n) != NODE_INT && creel_node_type(n) != NODE_FLOAT))
+	if (n->kind != NODE_SCALAR || (creel_node_type(n) != NODE_INT && creel_node_type(n) != NODE_FLOAT))
 		return;
 	double v = strtod(n->text, NULL);
 	path(at, where, sizeof(where));
 	if (json_is_number(min) && v < json_number_value(min))
-		creel_walk_error(w, n->pos, "`%s: %.40s` is out of range; it is %.15g at least",
-				 where, n->text, json_number_value(min));
+		creel_walk_error(w, n->pos, "`%s: %.40s` is out of range; it is %.15g at least", where,
+				 n->text, json_number_value(min));
 	if (json_is_number(max) && v > json_number_value(max))
-		creel_walk_error(w, n->pos, "`%s: %.40s` is out of range; it is %.15g at most",
-				 where, n->text, json_number_value(max));
+		creel_walk_error(w, n->pos, "`%s: %.40s` is out of range; it is %.15g at most", where,
+				 n->text, json_number_value(max));
 }
 
 static void check(struct walk *w, const struct creel_node *n, json_t *schema, const struct at *at);
 
-static void unknown(struct walk *w, const struct creel_node *key, json_t *props,
-		    const struct at *at)
+static void unknown(struct walk *w, const struct creel_node *key, json_t *props, const struct at *at)
 {
 	char where[200], all[200] = "";
 	const char *names[NAMES], *name;
 	size_t n = 0;
 	json_t *v;
 
-	json_object_foreach(props, name, v)
-	{
+	json_object_foreach (props, name, v) {
 		size_t len = strlen(all);
 		(void)snprintf(all + len, sizeof(all) - len, "%s%s", len ? ", " : "", name);
 		if (n < NAMES)
@@ -176,8 +165,8 @@ static void unknown(struct walk *w, const struct creel_node *key, json_t *props,
 			 near ? near : all, near ? "`?" : "");
 }
 
-static void map_check(struct walk *w, const struct creel_node *n, json_t *schema,
-		      const struct at *at, struct creel_pos where)
+static void map_check(struct walk *w, const struct creel_node *n, json_t *schema, const struct at *at,
+		      struct creel_pos where)
 {
 	json_t *props = json_object_get(schema, "properties"), *req, *one;
 	json_t *more = json_object_get(schema, "additionalProperties");
@@ -194,16 +183,14 @@ static void map_check(struct walk *w, const struct creel_node *n, json_t *schema
 			unknown(w, key, props, at);
 	}
 	req = json_object_get(schema, "required");
-	json_array_foreach(req, i, one)
-	{
+	json_array_foreach (req, i, one) {
 		bool has = false;
 		for (size_t k = 0; n && json_is_string(one) && k < n->n; k += 2)
 			has |= strcmp(n->kids[k]->text, json_string_value(one)) == 0;
 		if (has || !json_is_string(one))
 			continue;
 		path(at, text, sizeof(text));
-		creel_walk_error(w, n ? n->pos : where,
-				 "`%s.%.60s` is missing; the recipe needs it", text,
+		creel_walk_error(w, n ? n->pos : where, "`%s.%.60s` is missing; the recipe needs it", text,
 				 json_string_value(one));
 	}
 }
@@ -225,8 +212,7 @@ static void check(struct walk *w, const struct creel_node *n, json_t *schema, co
 	}
 }
 
-void creel_check_settings(struct walk *w, const struct creel_node *n, json_t *schema,
-			  struct creel_pos where)
+void creel_check_settings(struct walk *w, const struct creel_node *n, json_t *schema, struct creel_pos where)
 {
 	const struct at top = {NULL, "settings", 0};
 
@@ -256,8 +242,7 @@ static void type_word(struct walk *w, const struct creel_node *n)
 	for (size_t i = 0; n->kind == NODE_SCALAR && i < ELEMENTSOF(types); i++)
 		if (strcmp(types[i], n->text) == 0)
 			return;
-	creel_walk_error(w, n->pos,
-			 "`type` is one of object, array, string, boolean, integer, number, null");
+	creel_walk_error(w, n->pos, "`type` is one of object, array, string, boolean, integer, number, null");
 }
 
 void creel_check_schema(struct walk *w, const struct creel_node *n)
@@ -278,8 +263,7 @@ void creel_check_schema(struct walk *w, const struct creel_node *n)
 			ok |= strcmp(known[k], key->text) == 0;
 		const char *near = ok ? NULL : creel_closest(key->text, known, ELEMENTSOF(known));
 		if (!ok)
-			creel_walk_error(w, key->pos, "unknown word `%.60s` in a schema; %s%s%s",
-					 key->text,
+			creel_walk_error(w, key->pos, "unknown word `%.60s` in a schema; %s%s%s", key->text,
 					 near ? "did you mean `"
 					      : "it has type, properties, required, enum, items, "
 						"additionalProperties, minimum, maximum, "

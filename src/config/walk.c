@@ -49,8 +49,7 @@ static const char *kind_name(const struct creel_node *n)
 	return "text";
 }
 
-static void wrong_type(struct walk *w, const struct creel_node *n, const char *name,
-		       const char *what)
+static void wrong_type(struct walk *w, const struct creel_node *n, const char *name, const char *what)
 {
 	creel_walk_error(w, n->pos, "`%s` is %s; it wants %s", name, kind_name(n), what);
 }
@@ -67,20 +66,18 @@ static void text(struct walk *w, const struct creel_node *n, const char *name, e
 		return;
 	}
 	if (creel_node_type(n) != NODE_TEXT) {
-		creel_walk_error(w, n->pos, "`%s` is %s; it wants %s, in quotes", name,
-				 kind_name(n), t->what);
+		creel_walk_error(w, n->pos, "`%s` is %s; it wants %s, in quotes", name, kind_name(n),
+				 t->what);
 		return;
 	}
 	if (!t->ok(n->text)) {
-		creel_walk_error(w, n->pos, "`%s: %.80s` is not right; it wants %s", name, n->text,
-				 t->what);
+		creel_walk_error(w, n->pos, "`%s: %.80s` is not right; it wants %s", name, n->text, t->what);
 		return;
 	}
 	*out = (struct creel_str){n->text, n->pos};
 }
 
-static void word(struct walk *w, const struct creel_node *n, const struct key *k,
-		 struct creel_num *out)
+static void word(struct walk *w, const struct creel_node *n, const struct key *k, struct creel_num *out)
 {
 	char all[200] = "";
 	size_t cnt = 0, len = 0;
@@ -90,16 +87,14 @@ static void word(struct walk *w, const struct creel_node *n, const struct key *k
 			*out = (struct creel_num){(int64_t)cnt, n->pos};
 			return;
 		}
-		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", cnt ? ", " : "",
-					k->vals[cnt]);
+		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", cnt ? ", " : "", k->vals[cnt]);
 	}
 	const char *near = creel_closest(n->text, k->vals, cnt);
 	if (near)
-		creel_walk_error(w, n->pos, "`%s: %.80s` is unknown; did you mean `%s`? (%s)",
-				 k->name, n->text, near, all);
+		creel_walk_error(w, n->pos, "`%s: %.80s` is unknown; did you mean `%s`? (%s)", k->name,
+				 n->text, near, all);
 	else
-		creel_walk_error(w, n->pos, "`%s: %.80s` is unknown; it is one of %s", k->name,
-				 n->text, all);
+		creel_walk_error(w, n->pos, "`%s: %.80s` is unknown; it is one of %s", k->name, n->text, all);
 }
 
 static int number_of(const struct creel_node *n, enum key_type type, int64_t *ret)
@@ -121,8 +116,7 @@ static int number_of(const struct creel_node *n, enum key_type type, int64_t *re
 	case K_DURATION:
 		return creel_parse_duration(n->text, ret);
 	case K_MODE:
-		if (strlen(n->text) < 3 || strlen(n->text) > 4 ||
-		    n->text[strspn(n->text, "01234567")])
+		if (strlen(n->text) < 3 || strlen(n->text) > 4 || n->text[strspn(n->text, "01234567")])
 			return -1;
 		*ret = strtoll(n->text, NULL, 8);
 		return 0;
@@ -143,12 +137,11 @@ static void range(struct walk *w, const struct creel_node *n, const struct key *
 	} else if (k->type == K_DURATION) {
 		unit = "ms";
 	}
-	creel_walk_error(w, n->pos, "`%s: %.40s` is out of range; it is %lld%s to %lld%s", k->name,
-			 n->text, (long long)lo, unit, (long long)hi, unit);
+	creel_walk_error(w, n->pos, "`%s: %.40s` is out of range; it is %lld%s to %lld%s", k->name, n->text,
+			 (long long)lo, unit, (long long)hi, unit);
 }
 
-static void number(struct walk *w, const struct creel_node *n, const struct key *k,
-		   struct creel_num *out)
+static void number(struct walk *w, const struct creel_node *n, const struct key *k, struct creel_num *out)
 {
 	int64_t v, min = k->min, max = k->max;
 
@@ -161,8 +154,8 @@ static void number(struct walk *w, const struct creel_node *n, const struct key 
 		return;
 	}
 	if (number_of(n, k->type, &v) < 0) {
-		creel_walk_error(w, n->pos, "`%s: %.80s` is not right; it wants %s", k->name,
-				 n->text, creel_key_what(k->type));
+		creel_walk_error(w, n->pos, "`%s: %.80s` is not right; it wants %s", k->name, n->text,
+				 creel_key_what(k->type));
 		return;
 	}
 	if (k->type == K_PORT) {
@@ -179,8 +172,7 @@ static void number(struct walk *w, const struct creel_node *n, const struct key 
 	*out = (struct creel_num){v, n->pos};
 }
 
-static void cidr(struct walk *w, const struct creel_node *n, const struct key *k,
-		 struct creel_cidr *out)
+static void cidr(struct walk *w, const struct creel_node *n, const struct key *k, struct creel_cidr *out)
 {
 	struct creel_cidr c;
 	bool hostbits;
@@ -190,21 +182,20 @@ static void cidr(struct walk *w, const struct creel_node *n, const struct key *k
 		return;
 	}
 	if (creel_parse_cidr(n->text, &c, &hostbits) < 0) {
-		creel_walk_error(w, n->pos, "`%s: %.80s` is not right; it wants %s", k->name,
-				 n->text, creel_key_what(k->type));
+		creel_walk_error(w, n->pos, "`%s: %.80s` is not right; it wants %s", k->name, n->text,
+				 creel_key_what(k->type));
 		return;
 	}
 	if (hostbits) {
-		creel_walk_error(w, n->pos, "`%s: %.80s` has bits set behind its /%u; clear them",
-				 k->name, n->text, c.bits);
+		creel_walk_error(w, n->pos, "`%s: %.80s` has bits set behind its /%u; clear them", k->name,
+				 n->text, c.bits);
 		return;
 	}
 	c.text = (struct creel_str){n->text, n->pos};
 	*out = c;
 }
 
-static void *many_new(struct walk *w, const struct creel_node *n, size_t cnt, size_t size,
-		      struct many *m)
+static void *many_new(struct walk *w, const struct creel_node *n, size_t cnt, size_t size, struct many *m)
 {
 	m->v = creel_arena_alloc(w->arena, cnt, size);
 	m->pos = n->pos;
@@ -246,9 +237,8 @@ static void publish(struct walk *w, const struct creel_node *n, const struct key
 	for (size_t i = 0; i < n->n; i++) {
 		const struct creel_node *e = n->kids[i];
 		if (e->kind != NODE_SCALAR || creel_parse_publish(e->text, &v[good]) < 0) {
-			creel_walk_error(w, e->pos, "`%s: %.80s` is not right; it wants %s",
-					 k->name, e->kind == NODE_SCALAR ? e->text : "...",
-					 creel_key_what(K_PUBLISH));
+			creel_walk_error(w, e->pos, "`%s: %.80s` is not right; it wants %s", k->name,
+					 e->kind == NODE_SCALAR ? e->text : "...", creel_key_what(K_PUBLISH));
 			continue;
 		}
 		v[good++].text = (struct creel_str){e->text, e->pos};
@@ -271,8 +261,8 @@ static void dict(struct walk *w, const struct creel_node *n, const struct key *k
 	for (size_t i = 0; i < n->n; i += 2) {
 		const struct creel_node *key = n->kids[i], *val = n->kids[i + 1];
 		if (!creel_key_text(k->item)->ok(key->text)) {
-			creel_walk_error(w, key->pos, "`%.80s` is not right; it wants %s",
-					 key->text, creel_key_what(k->item));
+			creel_walk_error(w, key->pos, "`%.80s` is not right; it wants %s", key->text,
+					 creel_key_what(k->item));
 			continue;
 		}
 		*(struct creel_str *)(v + good * k->size) = (struct creel_str){key->text, key->pos};
@@ -309,8 +299,7 @@ static void maps(struct walk *w, const struct creel_node *n, const struct key *k
 	m->n = good;
 }
 
-static void pairs(struct walk *w, const struct creel_node *n, const struct key *k,
-		  struct creel_pairs *out)
+static void pairs(struct walk *w, const struct creel_node *n, const struct key *k, struct creel_pairs *out)
 {
 	if (n->kind != NODE_MAP) {
 		wrong_type(w, n, k->name, creel_key_what(k->type));
@@ -321,13 +310,12 @@ static void pairs(struct walk *w, const struct creel_node *n, const struct key *
 	for (size_t i = 0; i < n->n; i += 2) {
 		const struct creel_node *key = n->kids[i], *val = n->kids[i + 1];
 		if (!creel_key_text(K_ENVNAME)->ok(key->text))
-			creel_walk_error(w, key->pos, "`%.80s` is not right; it wants %s",
-					 key->text, creel_key_what(K_ENVNAME));
+			creel_walk_error(w, key->pos, "`%.80s` is not right; it wants %s", key->text,
+					 creel_key_what(K_ENVNAME));
 		if (val->kind != NODE_SCALAR)
 			wrong_type(w, val, key->text, "text");
 		else /* a number is its text here */
-			out->v[i / 2] =
-				(struct creel_pair){{key->text, key->pos}, {val->text, val->pos}};
+			out->v[i / 2] = (struct creel_pair){{key->text, key->pos}, {val->text, val->pos}};
 	}
 }
 
@@ -362,9 +350,9 @@ json_t *creel_node_json(const struct creel_node *n)
 		return scalar_json(n);
 	json_t *j = n->kind == NODE_SEQ ? json_array() : json_object();
 	for (size_t i = 0; j && i < n->n; i += n->kind == NODE_SEQ ? 1 : 2) {
-		int r = n->kind == NODE_SEQ ? json_array_append_new(j, creel_node_json(n->kids[i]))
-					    : json_object_set_new(j, n->kids[i]->text,
-								  creel_node_json(n->kids[i + 1]));
+		int r = n->kind == NODE_SEQ
+				? json_array_append_new(j, creel_node_json(n->kids[i]))
+				: json_object_set_new(j, n->kids[i]->text, creel_node_json(n->kids[i + 1]));
 		if (r < 0) {
 			json_decref(j);
 			return NULL;
@@ -378,8 +366,7 @@ static void json_free(void *j)
 	json_decref(j);
 }
 
-static void json(struct walk *w, const struct creel_node *n, const struct key *k,
-		 struct json_field *out)
+static void json(struct walk *w, const struct creel_node *n, const struct key *k, struct json_field *out)
 {
 	if (n->kind != NODE_MAP) {
 		wrong_type(w, n, k->name, "a mapping");
@@ -445,10 +432,8 @@ static void defaults(struct walk *w, const struct key *k, void *field)
 		creel_walk_map(w, NULL, k->sub, field, (struct creel_pos){0});
 	} else if (k->def) {
 		bool quoted = k->type <= K_TEXT_LAST;
-		struct creel_node n = {.kind = NODE_SCALAR,
-				       .plain = !quoted,
-				       .text = k->def,
-				       .len = strlen(k->def)};
+		struct creel_node n = {
+			.kind = NODE_SCALAR, .plain = !quoted, .text = k->def, .len = strlen(k->def)};
 		value(w, &n, k, field);
 	}
 }
@@ -463,14 +448,11 @@ static void unknown(struct walk *w, const struct creel_node *key, const struct k
 	const char *near = creel_closest(key->text, names, n);
 	char all[300] = "";
 	for (size_t i = 0, len = 0; i < n && len < sizeof(all); i++)
-		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", i ? ", " : "",
-					names[i]);
+		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", i ? ", " : "", names[i]);
 	if (near)
-		creel_walk_error(w, key->pos, "unknown key `%.80s`; did you mean `%s`?", key->text,
-				 near);
+		creel_walk_error(w, key->pos, "unknown key `%.80s`; did you mean `%s`?", key->text, near);
 	else
-		creel_walk_error(w, key->pos, "unknown key `%.80s`; known here: %s", key->text,
-				 all);
+		creel_walk_error(w, key->pos, "unknown key `%.80s`; known here: %s", key->text, all);
 }
 
 void creel_walk_map(struct walk *w, const struct creel_node *n, const struct key *keys, void *out,

@@ -1,15 +1,10 @@
+#include "base/log.h"
 #include "engine/approve.h"
 #include "engine/engine.h"
-#include "base/log.h"
-#include "wire/ctl.h"
-#include "wire/execio.h"
-#include "wire/le.h"
-#include "wire/mux.h"
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/keyvalq_struct.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +12,7 @@
 #include <time.h>
 
 /* HTTP and JSON on the unix socket; docs/openapi.yaml describes it. */
-enum { BODY_MAX = 1 << 20, HEAD_MAX = 16384, WAIT_S = 30, PATH_MAX_PARTS = 5 };
+enum { BODY_MAX = 1 << 20, HEAD_MAX = 16384, WAIT_S = 30, PATH_MAX_PARTS = 5, RECIPE_MAX = 4096 };
 
 static const char *const states[] = {"stopped", "starting", "ready", "stopping"};
 static const char *const service_states[] = {"waiting", "started", "ready", "exited", "given up"};
@@ -38,9 +33,8 @@ static void answer_err(struct evhttp_request *req, const struct creel_err *err)
 	static const struct {
 		int code, status;
 	} map[] = {
-		{CREEL_E_NOTFOUND, 404}, {CREEL_E_INVALID, 400}, {CREEL_E_SYNTAX, 400},
-		{CREEL_E_DENIED, 403},	 {CREEL_E_BUSY, 409},	 {CREEL_E_CLOSED, 409},
-		{CREEL_E_TOOBIG, 413},	 {CREEL_E_UNSUPP, 405},
+		{CREEL_E_NOTFOUND, 404}, {CREEL_E_INVALID, 400}, {CREEL_E_SYNTAX, 400}, {CREEL_E_DENIED, 403},
+		{CREEL_E_BUSY, 409},     {CREEL_E_CLOSED, 409},  {CREEL_E_TOOBIG, 413}, {CREEL_E_UNSUPP, 405},
 	};
 	int status = 500;
 
@@ -67,32 +61,32 @@ static json_t *cell_json(const struct eng_cell *c)
 	char port[80];
 
 	for (size_t i = 0; i < c->n_services; i++)
-		json_array_append_new(
-			services,
-			json_pack("{s:o,s:s,s:i}", "name", text(c->services[i].name), "state",
-				  c->services[i].state < ELEMENTSOF(service_states)
-					  ? service_states[c->services[i].state]
-					  : "unknown",
-				  "status", (int)c->services[i].a));
+		json_array_append_new(services,
+				      json_pack("{s:o,s:s,s:i}", "name", text(c->services[i].name), "state",
+						c->services[i].state < ELEMENTSOF(service_states)
+							? service_states[c->services[i].state]
+							: "unknown",
+						"status", (int)c->services[i].a));
 	for (size_t i = 0; i < c->plan.n_ports; i++) {
 		const char *a = c->plan.ports[i].address;
 		(void)snprintf(port, sizeof(port), strchr(a, ':') ? "[%s]:%u:%u" : "%s:%u:%u", a,
 			       c->plan.ports[i].host, c->plan.ports[i].guest);
-		json_array_append_new(ports, json_pack("{s:s,s:b}", "port", port, "open",
-						       c->ports[i].fd >= 0));
+		json_array_append_new(ports,
+				      json_pack("{s:s,s:b}", "port", port, "open", c->ports[i].fd >= 0));
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	bool up = c->state != ENG_STOPPED && c->started_ns && ns > c->started_ns;
 	bool same = memcmp(c->plan_hash, c->ran_hash, sizeof(c->plan_hash)) == 0;
-	return json_pack(
-		"{s:s,s:s,s:I,s:s,s:s,s:i,s:i,s:I,s:I,s:I,s:s,s:s,s:b,s:o,s:o,s:o}", "cell", c->name,
-		"state", states[c->applying ? ENG_STARTING : c->state], "serial", (json_int_t)c->serial, "recipe", c->plan.recipe,
-		"image", c->plan.image, "cpus", (int)c->plan.cpus, "memory_mib", (int)c->plan.memory_mib,
-		"used_kb", (json_int_t)(c->state == ENG_STOPPED ? 0 : c->memory_kb), "uptime_ms",
-		(json_int_t)(up ? (ns - c->started_ns) / 1000000 : 0), "pid", (json_int_t)c->pid,
-		"accelerator", c->accel, "isolation", c->reduced ? "reduced" : "full", "current", c->state == ENG_STOPPED || same,
-		"services", services, "publish", ports, "why", text(c->why));
+	return json_pack("{s:s,s:s,s:I,s:s,s:s,s:i,s:i,s:I,s:I,s:I,s:s,s:s,s:b,s:b,s:o,s:o,s:o}", "cell",
+			 c->name, "state", states[c->applying ? ENG_STARTING : c->state], "serial",
+			 (json_int_t)c->serial, "recipe", c->plan.recipe, "image", c->plan.image, "cpus",
+			 (int)c->plan.cpus, "memory_mib", (int)c->plan.memory_mib, "used_kb",
+			 (json_int_t)(c->state == ENG_STOPPED ? 0 : c->memory_kb), "uptime_ms",
+			 (json_int_t)(up ? (ns - c->started_ns) / 1000000 : 0), "pid", (json_int_t)c->pid,
+			 "accelerator", c->accel, "isolation", c->reduced ? "reduced" : "full", "current",
+			 c->state == ENG_STOPPED || same, "killswitch", c->killed_now, "services", services,
+			 "publish", ports, "why", text(c->why));
 }
 
 /* --- long polls: GET /v1/cells/NAME?after=SERIAL --- */
@@ -156,62 +150,17 @@ static void wait_for(struct evhttp_request *req, struct eng_cell *c)
 	evhttp_connection_set_closecb(evhttp_request_get_connection(req), waiter_closed, w);
 }
 
-/* --- taking a connection out of the HTTP server --- */
-
-static void connection_drop(evutil_socket_t fd, short what, void *ctx)
+struct ucred api_peer(struct evhttp_request *req)
 {
-	evhttp_connection_free(ctx);
-}
-
-/*
- * Answer 101 and take the socket; the server's own descriptor becomes an empty socket, as closing it
- * would shut the real one down for both.
- */
-static int take(struct evhttp_request *req, const char *protocol, struct creel_err *err)
-{
-	static const struct timeval now = {0};
-	struct evhttp_connection *conn = evhttp_request_get_connection(req);
-	struct bufferevent *bev = evhttp_connection_get_bufferevent(conn);
-	int fd = bufferevent_getfd(bev);
-	char head[160];
-
-	if (evbuffer_get_length(bufferevent_get_input(bev)) > 0)
-		return creel_err_set(err, CREEL_E_INVALID, 0, "octets came before the answer");
-	autofd int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	autofd int dummy = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (own < 0 || dummy < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "take the connection");
-	bufferevent_disable(bev, EV_READ | EV_WRITE);
-	if (dup3(dummy, fd, O_CLOEXEC) < 0 ||
-	    event_base_once(eng.base, -1, EV_TIMEOUT, connection_drop, conn, &now) < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "take the connection");
-	int n = snprintf(head, sizeof(head),
-			 "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n",
-			 protocol);
-	(void)!send(own, head, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
-	return steal_fd(&own);
-}
-
-static bool upgrades(struct evhttp_request *req, const char *protocol)
-{
-	const char *v = evhttp_find_header(evhttp_request_get_input_headers(req), "Upgrade");
-	return v && strcmp(v, protocol) == 0;
-}
-
-static struct ucred peer(struct evhttp_request *req)
-{
-	struct bufferevent *bev =
-		evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
 	struct ucred who = {.uid = (uid_t)-1, .pid = -1};
 	socklen_t n = sizeof(who);
 
 	(void)getsockopt(bufferevent_getfd(bev), SOL_SOCKET, SO_PEERCRED, &who, &n);
+	/* rootless, 0 is that user's number in our namespace; the record has the host's */
+	if (eng.rootless && who.uid == 0)
+		who.uid = eng.owner;
 	return who;
-}
-
-uid_t api_peer_uid(struct evhttp_request *req)
-{
-	return peer(req).uid;
 }
 
 json_t *api_body(struct evhttp_request *req, struct creel_err *err)
@@ -228,141 +177,6 @@ json_t *api_body(struct evhttp_request *req, struct creel_err *err)
 	return j;
 }
 
-/* --- exec, logs, forward --- */
-
-static int words(json_t *a, const char **ret, size_t max, const char *what, struct creel_err *err)
-{
-	size_t i;
-	json_t *v;
-
-	if (a && (!json_is_array(a) || json_array_size(a) > max))
-		return creel_err_set(err, CREEL_E_INVALID, 0, "%s: a list of at most %zu strings", what,
-				     max);
-	json_array_foreach(a, i, v)
-	{
-		if (!json_is_string(v))
-			return creel_err_set(err, CREEL_E_INVALID, 0, "%s: not a string", what);
-		ret[i] = json_string_value(v);
-	}
-	return 0;
-}
-
-static int exec_spec(json_t *j, struct creel_buf *out, struct creel_err *err)
-{
-	struct creel_execspec spec = {.user = "", .dir = ""};
-	json_t *argv = NULL, *env = NULL;
-	int tty = 0, rows = 24, cols = 80;
-	json_error_t why;
-
-	if (json_unpack_ex(j, &why, 0, "{s:o,s?o,s?s,s?s,s?b,s?i,s?i!}", "argv", &argv, "env", &env,
-			   "user", &spec.user, "dir", &spec.dir, "tty", &tty, "rows", &rows, "cols",
-			   &cols) < 0)
-		return creel_err_set(err, CREEL_E_INVALID, 0, "exec: %s", why.text);
-	int r = words(argv, spec.argv, 255, "argv", err);
-	if (r == 0)
-		r = words(env, spec.env, 255, "env", err);
-	if (r == 0 && (!spec.argv[0] || rows < 0 || rows > 65535 || cols < 0 || cols > 65535))
-		r = creel_err_set(err, CREEL_E_INVALID, 0, "exec: argv is empty, or a size is out of range");
-	spec.tty = tty;
-	spec.rows = (uint16_t)rows;
-	spec.cols = (uint16_t)cols;
-	return r < 0 ? r : creel_execspec_encode(&spec, out, err);
-}
-
-static int exec_record(struct eng_cell *c, json_t *j, struct ucred who, struct creel_err *err)
-{
-	struct creel_event e = {.kind = CREEL_EV_EXEC_START, .cell = c->name};
-	autofree char *argv = json_dumps(json_object_get(j, "argv"), JSON_COMPACT);
-
-	if (!argv)
-		return creel_err_nomem(err);
-	if (strlen(argv) > 4000)
-		memcpy(argv + 4000, "...", 4);
-	creel_event_str(&e, "argv", argv);
-	const char *user = json_string_value(json_object_get(j, "user"));
-	creel_event_str(&e, "user", user && user[0] ? user : "root");
-	creel_event_num(&e, "uid", who.uid);
-	creel_event_num(&e, "pid", who.pid);
-	creel_event_num(&e, "stream", streams_next()); /* exec.end has the same */
-	return journal_add(&e, err);
-}
-
-static int exec_begin(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
-{
-	struct creel_buf autoclean(creel_buf_fini) spec;
-
-	creel_buf_init(&spec, 32768);
-	if (!upgrades(req, "creel-exec"))
-		return creel_err_set(err, CREEL_E_INVALID, 0, "exec needs `Upgrade: creel-exec`");
-	json_t *j = api_body(req, err);
-	int r = j ? exec_spec(j, &spec, err) : err->code;
-	if (r == 0 && c->fd < 0)
-		r = creel_err_set(err, CREEL_E_CLOSED, 0, "cell '%s' is not running", c->name);
-	if (r == 0)
-		r = journal_ok(err);
-	if (r == 0)
-		r = exec_record(c, j, peer(req), err);
-	json_decref(j);
-	autofd int fd = r < 0 ? r : take(req, "creel-exec", err);
-	if (fd < 0)
-		return fd;
-	if (streams_open(c, CREEL_MUX_EXEC, spec.data, spec.len, fd, true, NULL, err) < 0)
-		creel_log_error(err); /* the client sees its connection end */
-	return 0;
-}
-
-static int logs_begin(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
-{
-	struct evkeyvalq query = {0};
-	uint8_t spec[9 + 64];
-
-	if (!upgrades(req, "creel-logs"))
-		return creel_err_set(err, CREEL_E_INVALID, 0, "logs needs `Upgrade: creel-logs`");
-	if (evhttp_parse_query(evhttp_request_get_uri(req), &query) < 0)
-		return creel_err_set(err, CREEL_E_SYNTAX, 0, "the query");
-	const char *service = evhttp_find_header(&query, "service");
-	const char *follow = evhttp_find_header(&query, "follow");
-	const char *since = evhttp_find_header(&query, "since_ns");
-	size_t n = service ? strlen(service) : 0;
-	int r = n > 64 ? creel_err_set(err, CREEL_E_INVALID, 0, "the service's name is too long") : 0;
-	spec[0] = follow && strcmp(follow, "1") == 0;
-	creel_put_le64(spec + 1, since ? strtoull(since, NULL, 10) : 0);
-	if (r == 0 && n > 0)
-		memcpy(spec + 9, service, n);
-	evhttp_clear_headers(&query);
-	if (r == 0 && c->fd < 0)
-		r = creel_err_set(err, CREEL_E_CLOSED, 0, "cell '%s' is not running", c->name);
-	autofd int fd = r < 0 ? r : take(req, "creel-logs", err);
-	if (fd < 0)
-		return fd;
-	if (streams_open(c, CREEL_MUX_LOGS, spec, 9 + n, fd, false, NULL, err) < 0)
-		creel_log_error(err);
-	return 0;
-}
-
-static int forward_begin(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
-{
-	uint8_t spec[2];
-	int port = 0;
-
-	if (!upgrades(req, "creel-tcp"))
-		return creel_err_set(err, CREEL_E_INVALID, 0, "forward needs `Upgrade: creel-tcp`");
-	json_t *j = api_body(req, err);
-	int r = j ? 0 : err->code;
-	if (r == 0 && (json_unpack(j, "{s:i!}", "port", &port) < 0 || port < 1 || port > 65535))
-		r = creel_err_set(err, CREEL_E_INVALID, 0, "forward: {\"port\": 1 to 65535}");
-	json_decref(j);
-	if (r == 0 && c->fd < 0)
-		r = creel_err_set(err, CREEL_E_CLOSED, 0, "cell '%s' is not running", c->name);
-	autofd int fd = r < 0 ? r : take(req, "creel-tcp", err);
-	if (fd < 0)
-		return fd;
-	creel_put_le16(spec, (uint16_t)port);
-	if (streams_open(c, CREEL_MUX_TCP, spec, sizeof(spec), fd, false, NULL, err) < 0)
-		creel_log_error(err);
-	return 0;
-}
-
 /* --- the operations --- */
 
 static int op_status(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
@@ -373,9 +187,9 @@ static int op_status(struct evhttp_request *req, struct eng_cell *c, struct cree
 		if (eng.cells[i].name[0])
 			json_array_append_new(cells, cell_json(&eng.cells[i]));
 	api_answer(req, 200,
-	       json_pack("{s:s,s:I,s:I,s:s,s:b,s:o}", "version", CREEL_VERSION, "seq",
-			 (json_int_t)eng.record.committed.seq, "signed_seq", (json_int_t)eng.signed_seq,
-			 "record", journal_state(), "ending", (int)eng.quitting, "cells", cells));
+		   json_pack("{s:s,s:I,s:I,s:s,s:b,s:o}", "version", CREEL_VERSION, "seq",
+			     (json_int_t)eng.record.committed.seq, "signed_seq", (json_int_t)eng.signed_seq,
+			     "record", journal_state(), "ending", (int)eng.quitting, "cells", cells));
 	return 0;
 }
 
@@ -410,10 +224,24 @@ static int op_plan(struct evhttp_request *req, struct eng_cell *c, struct creel_
 	return r;
 }
 
+/* What the cell runs under, as text (policy/policytext.h): `creel plan` says how a file differs from it. */
+static int op_policy(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
+{
+	const struct creel_buf *b = &c->ran_policy;
+
+	if (c->state == ENG_STOPPED || b->len == 0)
+		return creel_err_set(err, CREEL_E_CLOSED, 0, "cell '%s' runs under no policy", c->name);
+	json_t *text = json_stringn((const char *)b->data, b->len);
+	if (!text)
+		return creel_err_set(err, CREEL_E_SYNTAX, 0, "its policy is not UTF-8");
+	api_answer(req, 200, json_pack("{s:o}", "policy", text));
+	return 0;
+}
+
 static int op_start(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
 {
 	int r = eng.quitting ? creel_err_set(err, CREEL_E_BUSY, 0, "creeld is ending")
-			     : cells_start(c, peer(req).uid, err);
+			     : cells_start(c, api_peer(req).uid, err);
 	if (r == 0)
 		api_answer(req, 202, cell_json(c));
 	return r;
@@ -448,6 +276,32 @@ static int op_kill(struct evhttp_request *req, struct eng_cell *c, struct creel_
 	return r;
 }
 
+/* On the record first, then done: the answer says what was so far, a later one that it is. */
+static int op_killswitch(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
+{
+	struct creel_event e = {.kind = CREEL_EV_KILLSWITCH_SET, .cell = c->name};
+	json_t *body = api_body(req, err), *on = json_object_get(body, "on");
+	bool want = json_is_true(on), sane = json_is_boolean(on);
+
+	json_decref(body);
+	if (!body)
+		return err->code;
+	if (!sane)
+		return creel_err_set(err, CREEL_E_INVALID, 0, "on: true or false");
+	creel_event_str(&e, "state", want ? "on" : "off");
+	creel_event_num(&e, "uid", api_peer(req).uid);
+	int r = journal_add(&e, err);
+	/* a disk that is full holds nobody back from cutting a cell off */
+	if (r < 0 && !want)
+		return r;
+	*err = (struct creel_err){0};
+	c->why[0] = '\0';
+	if (engine_ask(CREEL_MON_SWITCH, c->name, want) < 0)
+		return creel_err_set(err, CREEL_E_OS, 0, "the monitor cannot be asked");
+	api_answer(req, 202, cell_json(c));
+	return 0;
+}
+
 static int op_drop(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err)
 {
 	if (c->state != ENG_STOPPED)
@@ -475,16 +329,44 @@ static int op_secret(struct evhttp_request *req, struct eng_cell *none, struct c
 	if (r == 0) {
 		e.cell = cell;
 		creel_event_str(&e, "secret", name);
-		creel_event_num(&e, "uid", peer(req).uid);
+		creel_event_num(&e, "uid", api_peer(req).uid);
 		r = journal_add(&e, err);
 	}
 	struct eng_cell *c = r == 0 ? cells_find(cell) : NULL;
 	for (size_t i = 0; c && c->state != ENG_STOPPED && i < c->plan.n_secrets; i++)
-		if (c->plan.secrets[i].source == CREEL_SOURCE_STORE && strcmp(c->plan.secrets[i].name, name) == 0)
+		if (c->plan.secrets[i].source == CREEL_SOURCE_STORE &&
+		    strcmp(c->plan.secrets[i].name, name) == 0)
 			staged = engine_ask_text(CREEL_MON_STAGE, cell, name) == 0;
 	json_decref(body);
 	if (r == 0)
 		api_answer(req, 200, json_pack("{s:b}", "staged", staged));
+	return r;
+}
+
+/* An image was built: by the user's own creel, before its cell starts or by itself. */
+static int op_image(struct evhttp_request *req, struct eng_cell *none, struct creel_err *err)
+{
+	struct creel_event e = {.kind = CREEL_EV_IMAGE_BUILD, .cell = ""};
+	json_t *body = api_body(req, err);
+	int r = body ? 0 : err->code;
+
+	const char *image = json_string_value(json_object_get(body, "image"));
+	const char *recipe = json_string_value(json_object_get(body, "recipe"));
+	const json_t *ms = json_object_get(body, "ms");
+	if (r == 0 && (!image || strlen(image) != 64 || strspn(image, "0123456789abcdef") != 64 || !recipe ||
+		       !recipe[0] || strlen(recipe) > RECIPE_MAX || !json_is_integer(ms)))
+		r = creel_err_set(err, CREEL_E_INVALID, 0, "`recipe`, `image` and `ms` are wanted");
+	if (r == 0) {
+		creel_event_str(&e, "recipe", recipe);
+		creel_event_str(&e, "image", image);
+		creel_event_str(&e, "by_lock", json_is_true(json_object_get(body, "pinned")) ? "yes" : "no");
+		creel_event_num(&e, "ms", json_integer_value(ms));
+		creel_event_num(&e, "uid", api_peer(req).uid);
+		r = journal_add(&e, err);
+	}
+	json_decref(body);
+	if (r == 0)
+		api_answer(req, 200, json_object());
 	return r;
 }
 
@@ -505,17 +387,20 @@ static const struct {
 } ops[] = {
 	{EVHTTP_REQ_GET, false, "/status", op_status},
 	{EVHTTP_REQ_POST, false, "/secrets", op_secret},
+	{EVHTTP_REQ_POST, false, "/images", op_image},
 	{EVHTTP_REQ_POST, false, "/shutdown", op_shutdown},
 	{EVHTTP_REQ_GET, true, "", op_cell},
 	{EVHTTP_REQ_DELETE, true, "", op_drop},
 	{EVHTTP_REQ_GET, true, "/plan", op_plan},
+	{EVHTTP_REQ_GET, true, "/policy", op_policy},
 	{EVHTTP_REQ_POST, true, "/start", op_start},
 	{EVHTTP_REQ_POST, true, "/restart", op_restart},
 	{EVHTTP_REQ_POST, true, "/stop", op_stop},
 	{EVHTTP_REQ_POST, true, "/kill", op_kill},
-	{EVHTTP_REQ_POST, true, "/exec", exec_begin},
-	{EVHTTP_REQ_GET, true, "/logs", logs_begin},
-	{EVHTTP_REQ_POST, true, "/forward", forward_begin},
+	{EVHTTP_REQ_POST, true, "/kill-switch", op_killswitch},
+	{EVHTTP_REQ_POST, true, "/exec", api_exec},
+	{EVHTTP_REQ_GET, true, "/logs", api_logs},
+	{EVHTTP_REQ_POST, true, "/forward", api_forward},
 };
 
 static int route(struct evhttp_request *req, struct creel_err *err)
@@ -573,7 +458,7 @@ int api_open(int listener, struct creel_err *err)
 		return creel_err_nomem(err);
 	/* those that no operation has are let through to be refused in JSON like the rest */
 	evhttp_set_allowed_methods(eng.http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE |
-					     EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH);
+						     EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH);
 	evhttp_set_max_body_size(eng.http, BODY_MAX);
 	evhttp_set_max_headers_size(eng.http, HEAD_MAX);
 	evhttp_set_gencb(eng.http, on_request, NULL);

@@ -10,7 +10,7 @@ enum { DENIED_MS = 10 * 60 * 1000, KEEP_MS = 24 * 3600 * 1000 };
 static const char *const kinds[] = {[CREEL_APPROVAL_EGRESS] = "egress", [CREEL_APPROVAL_GATE] = "gate"};
 static const char *const states[] = {
 	[CREEL_APPROVAL_PENDING] = "pending", [CREEL_APPROVAL_GRANTED] = "granted",
-	[CREEL_APPROVAL_USED] = "used",	      [CREEL_APPROVAL_DENIED] = "denied",
+	[CREEL_APPROVAL_USED] = "used",       [CREEL_APPROVAL_DENIED] = "denied",
 	[CREEL_APPROVAL_EXPIRED] = "expired",
 };
 
@@ -58,13 +58,30 @@ static bool over(const struct creel_approval *p, int64_t now_ms)
 	       (p->state == CREEL_APPROVAL_DENIED && p->until_ms <= now_ms);
 }
 
-/* Room for one more: what is over goes, the oldest first. What waits or stands is never dropped. */
-static bool room(struct creel_approvals *a, int64_t now_ms)
+static size_t octets_of(const json_t *detail)
 {
-	for (size_t i = 0; a->n == CREEL_APPROVALS && i < a->n; i++)
-		if (over(&a->v[i], now_ms))
-			drop(a, i);
-	return a->n < CREEL_APPROVALS;
+	return json_dumpb(detail, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+}
+
+/*
+ * Room for one more: what is over goes, the oldest first. What waits or stands is never dropped. A cell that
+ * asked long questions all day must not leave a file that is too large to be read.
+ */
+static bool room(struct creel_approvals *a, size_t octets, int64_t now_ms)
+{
+	size_t held = octets;
+
+	for (size_t i = 0; i < a->n; i++)
+		held += a->v[i].octets;
+	for (size_t i = 0; i < a->n && (a->n == CREEL_APPROVALS || held > CREEL_APPROVALS_OCTETS);) {
+		if (!over(&a->v[i], now_ms)) {
+			i++;
+			continue;
+		}
+		held -= a->v[i].octets;
+		drop(a, i);
+	}
+	return a->n < CREEL_APPROVALS && held <= CREEL_APPROVALS_OCTETS;
 }
 
 static bool stands(const struct creel_approval *p, int64_t now_ms)
@@ -107,14 +124,20 @@ struct creel_approval *creel_approvals_ask(struct creel_approvals *a, const stru
 	}
 	for (size_t i = 0; i < a->n; i++)
 		pending += a->v[i].state == CREEL_APPROVAL_PENDING && strcmp(a->v[i].cell, ask->cell) == 0;
-	size_t octets = ask->detail ? json_dumpb(ask->detail, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) : 0;
+	size_t octets = ask->detail ? octets_of(ask->detail) : 0;
 	if (!ask->detail)
 		creel_err_nomem(err);
-	else if (pending >= CREEL_APPROVALS_PENDING || !room(a, now_ms))
-		creel_err_set(err, CREEL_E_TOOBIG, 0, "cell '%s' has %zu questions open: answer those first",
-			      ask->cell, pending);
+	else if (strlen(ask->subject) >= sizeof(p->subject)) /* what is read first is never cut */
+		creel_err_set(err, CREEL_E_TOOBIG, 0, "a subject of %zu octets", strlen(ask->subject));
 	else if (octets > CREEL_APPROVAL_DETAIL)
 		creel_err_set(err, CREEL_E_TOOBIG, 0, "a question of %zu octets", octets);
+	else if (pending >= CREEL_APPROVALS_PENDING)
+		creel_err_set(err, CREEL_E_TOOBIG, 0, "cell '%s' has %zu questions open: answer those first",
+			      ask->cell, pending);
+	else if (!room(a, octets, now_ms))
+		creel_err_set(err, CREEL_E_TOOBIG, 0,
+			      "no room for a question of %zu octets beside %zu that wait or stand", octets,
+			      a->n);
 	else if (a->next_id == UINT32_MAX)
 		creel_err_set(err, CREEL_E_TOOBIG, 0, "no number is left for an approval");
 	if (err->code < 0) {
@@ -126,6 +149,7 @@ struct creel_approval *creel_approvals_ask(struct creel_approvals *a, const stru
 		.id = a->next_id++,
 		.kind = ask->kind,
 		.detail = ask->detail,
+		.octets = octets,
 		.asked_ms = now_ms,
 		.expires_ms = now_ms + ask->ttl_ms,
 	};
@@ -164,11 +188,19 @@ int creel_approvals_answer(struct creel_approvals *a, uint32_t id, const struct 
 	if (p->state != CREEL_APPROVAL_PENDING && !withdraw)
 		return answered(p, err);
 	if (answer->for_ms < 0 || (answer->wide && (answer->for_ms == 0 || !answer->grant)))
-		return creel_err_set(err, CREEL_E_INVALID, 0, "a grant of the whole verb needs a time: --for");
+		return creel_err_set(err, CREEL_E_INVALID, 0,
+				     "a grant of the whole verb needs a time: --for");
+	if ((answer->once || answer->session) &&
+	    (!answer->grant || answer->for_ms || (answer->once && answer->session)))
+		return creel_err_set(err, CREEL_E_INVALID, 0, "one of once, session and a time");
+	if (answer->session && p->kind == CREEL_APPROVAL_GATE)
+		return creel_err_set(err, CREEL_E_INVALID, 0,
+				     "a call's yes is for one time, or for a time: --for");
 	p->answered_ms = now_ms;
 	p->by = answer->by;
 	p->wide_grant = answer->wide;
-	p->once = answer->grant && answer->for_ms == 0 && p->kind == CREEL_APPROVAL_GATE;
+	p->once = answer->grant && answer->for_ms == 0 && (p->kind == CREEL_APPROVAL_GATE || answer->once);
+	p->session = answer->session;
 	(void)snprintf(p->reason, sizeof(p->reason), "%s", answer->reason ? answer->reason : "");
 	int64_t for_ms = answer->for_ms;
 	if (!answer->grant) {
@@ -178,10 +210,30 @@ int creel_approvals_answer(struct creel_approvals *a, uint32_t id, const struct 
 	}
 	p->state = CREEL_APPROVAL_GRANTED;
 	/* a yes to one action holds as long as its question did: who asked may be gone and come again */
-	p->until_ms = for_ms	 ? (now_ms > CREEL_APPROVAL_EVER - for_ms ? CREEL_APPROVAL_EVER : now_ms + for_ms)
+	p->until_ms = for_ms ? (now_ms > CREEL_APPROVAL_EVER - for_ms ? CREEL_APPROVAL_EVER : now_ms + for_ms)
 		      : p->once ? p->expires_ms
 				: CREEL_APPROVAL_EVER;
 	return 0;
+}
+
+const char *creel_approval_scope(const struct creel_approval *p)
+{
+	return p->once                              ? "once"
+	       : p->session                         ? "session"
+	       : p->until_ms == CREEL_APPROVAL_EVER ? "always"
+						    : "time";
+}
+
+void creel_approvals_session_over(struct creel_approvals *a, const char *cell,
+				  void (*each)(const struct creel_approval *, void *ctx), void *ctx)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		struct creel_approval *p = &a->v[i];
+		if (p->state != CREEL_APPROVAL_GRANTED || !p->session || strcmp(p->cell, cell) != 0)
+			continue;
+		p->state = CREEL_APPROVAL_EXPIRED;
+		each(p, ctx);
+	}
 }
 
 int creel_approvals_use(struct creel_approvals *a, uint32_t id, int64_t now_ms, struct creel_err *err)
@@ -189,7 +241,8 @@ int creel_approvals_use(struct creel_approvals *a, uint32_t id, int64_t now_ms, 
 	struct creel_approval *p = creel_approvals_find(a, id);
 
 	if (!p || !stands(p, now_ms))
-		return creel_err_set(err, CREEL_E_DENIED, 0, "approval %" PRIu32 " is not granted, or was used", id);
+		return creel_err_set(err, CREEL_E_DENIED, 0,
+				     "approval %" PRIu32 " is not granted, or was used", id);
 	if (p->once)
 		p->state = CREEL_APPROVAL_USED;
 	return 0;
@@ -224,9 +277,9 @@ int64_t creel_approvals_tick(struct creel_approvals *a, int64_t now_ms,
 json_t *creel_approval_json(const struct creel_approval *p)
 {
 	json_t *o = json_pack("{s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:O}", "id", (json_int_t)p->id, "kind",
-			      kinds[p->kind], "state", states[p->state], "cell", p->cell, "subject", p->subject,
-			      "asked_ms", (json_int_t)p->asked_ms, "expires_ms", (json_int_t)p->expires_ms,
-			      "detail", p->detail);
+			      kinds[p->kind], "state", states[p->state], "cell", p->cell, "subject",
+			      p->subject, "asked_ms", (json_int_t)p->asked_ms, "expires_ms",
+			      (json_int_t)p->expires_ms, "detail", p->detail);
 	bool is_answered = p->answered_ms > 0;
 	int r = o ? 0 : -1;
 
@@ -235,6 +288,7 @@ json_t *creel_approval_json(const struct creel_approval *p)
 		    json_object_set_new(o, "until_ms", json_integer((json_int_t)p->until_ms)) |
 		    json_object_set_new(o, "by", json_integer((json_int_t)p->by)) |
 		    json_object_set_new(o, "once", json_boolean(p->once)) |
+		    json_object_set_new(o, "session", json_boolean(p->session)) |
 		    json_object_set_new(o, "same_verb", json_boolean(p->wide_grant)) |
 		    json_object_set_new(o, "reason", json_string(p->reason));
 	if (r == 0)
@@ -251,7 +305,8 @@ char *creel_approvals_encode(const struct creel_approvals *a)
 	for (size_t i = 0; i < a->n; i++) {
 		o = creel_approval_json(&a->v[i]);
 		json_object_set_new(o, "key", json_string(sodium_bin2hex(hex, sizeof(hex), a->v[i].key, 32)));
-		json_object_set_new(o, "wide", json_string(sodium_bin2hex(hex, sizeof(hex), a->v[i].wide, 32)));
+		json_object_set_new(o, "wide",
+				    json_string(sodium_bin2hex(hex, sizeof(hex), a->v[i].wide, 32)));
 		if (json_object_size(o) < 10 || json_array_append_new(all, o) < 0) {
 			json_decref(all);
 			return NULL;
@@ -319,9 +374,11 @@ static bool one_read(const json_t *o, struct creel_approval *p)
 			return false;
 		p->by = (uid_t)by;
 		p->once = json_is_true(json_object_get(o, "once"));
+		p->session = json_is_true(json_object_get(o, "session"));
 		p->wide_grant = json_is_true(json_object_get(o, "same_verb"));
 	}
 	p->detail = json_incref(json_object_get(o, "detail"));
+	p->octets = octets_of(p->detail);
 	return true;
 }
 
@@ -331,12 +388,12 @@ int creel_approvals_decode(struct creel_approvals *a, const char *data, size_t l
 	json_t *all = json_object_get(top, "approvals");
 	int64_t next = 0, last = 0;
 	bool good = json_integer_value(json_object_get(top, "version")) == 1 && number(top, "next", &next) &&
-		    next > 0 && next < UINT32_MAX && json_is_array(all) && json_array_size(all) <= CREEL_APPROVALS;
+		    next > 0 && next < UINT32_MAX && json_is_array(all) &&
+		    json_array_size(all) <= CREEL_APPROVALS;
 	size_t i;
 
 	creel_approvals_init(a);
-	json_array_foreach(all, i, v)
-	{
+	json_array_foreach (all, i, v) {
 		good = good && one_read(v, &a->v[a->n]) && a->v[a->n].id > last && a->v[a->n].id < next;
 		if (!good)
 			break;

@@ -17,12 +17,16 @@
  *      ├── deny ──> denied                             remembered for a while: the same is denied again
  *      └── nobody answers ──> expired
  *
- * A grant for a duration stands for everything with its wide key until then, and is not used up.
+ * A grant for a duration stands for everything with its wide key until then, and is not used up. A name's
+ * stands for one answer (`once`), until its cell starts again (`session`), for a duration, or until it is
+ * withdrawn.
  */
 enum {
-	CREEL_APPROVALS = 1024,		/* kept in all; the oldest that are over go first */
-	CREEL_APPROVALS_PENDING = 16,	/* at once, per cell: over it the cell floods */
+	CREEL_APPROVALS = 1024,         /* kept in all; the oldest that are over go first */
+	CREEL_APPROVALS_PENDING = 16,   /* at once, per cell: over it the cell floods */
 	CREEL_APPROVAL_DETAIL = 262144, /* octets of JSON */
+	CREEL_APPROVALS_OCTETS = 64 * CREEL_APPROVAL_DETAIL, /* of all details: what is over makes room */
+	CREEL_APPROVALS_FILE = CREEL_APPROVALS * 4096 + CREEL_APPROVALS_OCTETS, /* of all of it, encoded */
 	CREEL_APPROVAL_REASON = 240,
 };
 #define CREEL_APPROVAL_EVER INT64_MAX
@@ -42,15 +46,16 @@ struct creel_approval {
 	enum creel_approval_kind kind;
 	enum creel_approval_state state;
 	char cell[33];
-	char subject[256]; /* what a person reads first: a name, or a verb */
-	uint8_t key[32];   /* exactly this */
-	uint8_t wide[32];  /* what `--same-verb` stands for */
-	json_t *detail;	   /* the kind's own; a guest's words in it are foreign text */
+	char subject[256];            /* what a person reads first: a name, or a verb */
+	uint8_t key[32];              /* exactly this */
+	uint8_t wide[32];             /* what `--same-verb` stands for */
+	json_t *detail;               /* the kind's own; a guest's words in it are foreign text */
+	size_t octets;                /* of the detail, as JSON */
 	int64_t asked_ms, expires_ms; /* since the epoch */
 	/* the answer */
 	int64_t answered_ms;
 	int64_t until_ms; /* granted: how long it stands; denied: how long it is remembered */
-	bool once, wide_grant;
+	bool once, session, wide_grant;
 	uid_t by;
 	char reason[CREEL_APPROVAL_REASON];
 };
@@ -65,8 +70,8 @@ struct creel_approval_ask {
 	enum creel_approval_kind kind;
 	const char *cell, *subject;
 	const uint8_t *key, *wide; /* 32 octets each */
-	json_t *detail;		   /* stolen, whatever happens */
-	int64_t ttl_ms;		   /* how long a human has */
+	json_t *detail;            /* stolen, whatever happens */
+	int64_t ttl_ms;            /* how long a human has */
 };
 
 /** The names that the API and the record use. */
@@ -82,7 +87,7 @@ void creel_approvals_fini(struct creel_approvals *a);
  * @param ret_new  a human has to be told of a new one
  * @return the approval: pending, granted (a grant that still stands, or one for this very thing that
  *         nobody has used), or denied (a denial that is remembered). NULL with CREEL_E_TOOBIG (the cell
- *         has CREEL_APPROVALS_PENDING of them, or its detail is too large), CREEL_E_NOMEM. Valid until
+ *         has CREEL_APPROVALS_PENDING of them, its detail is too large, no room is left), CREEL_E_NOMEM. Valid until
  *         the next call.
  */
 struct creel_approval *creel_approvals_ask(struct creel_approvals *a, const struct creel_approval_ask *ask,
@@ -90,8 +95,9 @@ struct creel_approval *creel_approvals_ask(struct creel_approvals *a, const stru
 
 struct creel_approval_answer {
 	bool grant;
-	int64_t for_ms; /* 0: a gate's once, a name's for ever; a denial's: the usual time */
-	bool wide;	/* with for_ms: everything of the same wide key */
+	int64_t for_ms;     /* 0: a gate's once, a name's for ever; a denial's: the usual time */
+	bool once, session; /* a name's, with for_ms 0 */
+	bool wide;          /* with for_ms: everything of the same wide key */
 	const char *reason; /* NULL or "": none */
 	uid_t by;
 };
@@ -116,6 +122,13 @@ int creel_approvals_use(struct creel_approvals *a, uint32_t id, int64_t now_ms, 
  */
 int64_t creel_approvals_tick(struct creel_approvals *a, int64_t now_ms,
 			     void (*each)(const struct creel_approval *, void *ctx), void *ctx);
+
+/** A cell starts: what stood for its last session is over. @p each as in creel_approvals_tick(). */
+void creel_approvals_session_over(struct creel_approvals *a, const char *cell,
+				  void (*each)(const struct creel_approval *, void *ctx), void *ctx);
+
+/** once, session, always, or time: how long a grant stands. */
+const char *creel_approval_scope(const struct creel_approval *p);
 
 struct creel_approval *creel_approvals_find(struct creel_approvals *a, uint32_t id);
 

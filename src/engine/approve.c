@@ -11,13 +11,12 @@
 #include <time.h>
 
 static const char file_name[] = "approvals.json", file_tmp[] = "approvals.json.new";
-enum { FILE_MAX = CREEL_APPROVALS * 4096 + CREEL_APPROVAL_DETAIL * 64 };
+enum { FLOOD_MS = 60000 };
 
 static struct creel_approvals all;
 static int folder = -1;
 static struct event *timer;
 static void (*listeners[CREEL_APPROVAL_KINDS])(const struct creel_approval *);
-static int64_t flood_told_ms;
 
 int64_t approve_now_ms(void)
 {
@@ -46,15 +45,16 @@ static int save(struct creel_err *err)
 
 static int load(struct creel_err *err)
 {
-	struct creel_buf autoclean(creel_buf_fini) text;
+	struct creel_buf autoclean(creel_buf_fini) text = {0};
 	char buf[65536];
 	ssize_t n = 0;
 
 	creel_approvals_init(&all);
 	autofd int fd = openat(folder, file_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT ? 0 : creel_err_set(err, CREEL_E_OS, errno, "open the file of approvals");
-	creel_buf_init(&text, FILE_MAX);
+		return errno == ENOENT ? 0
+				       : creel_err_set(err, CREEL_E_OS, errno, "open the file of approvals");
+	creel_buf_init(&text, CREEL_APPROVALS_FILE);
 	while ((n = read(fd, buf, sizeof(buf))) > 0)
 		if (creel_buf_add(&text, buf, (size_t)n, err) < 0)
 			return err->code;
@@ -72,9 +72,11 @@ static int note(enum creel_event_kind kind, const struct creel_approval *p, stru
 	creel_event_str(&e, "subject", p->subject);
 	if (kind == CREEL_EV_APPROVAL_GRANT) {
 		creel_event_num(&e, "uid", p->by);
-		creel_event_num(&e, "for_s", p->until_ms == CREEL_APPROVAL_EVER
-						     ? -1
-						     : (p->once ? 0 : (p->until_ms - p->answered_ms) / 1000));
+		creel_event_num(&e, "for_s",
+				p->until_ms == CREEL_APPROVAL_EVER
+					? -1
+					: (p->once ? 0 : (p->until_ms - p->answered_ms) / 1000));
+		creel_event_str(&e, "scope", creel_approval_scope(p));
 		creel_event_num(&e, "same_verb", p->wide_grant);
 	} else if (kind == CREEL_EV_APPROVAL_DENY) {
 		creel_event_num(&e, "uid", p->by);
@@ -158,16 +160,29 @@ const struct creel_approvals *approve_all(void)
 	return &all;
 }
 
+/* A flood is one event: it is over when its cell asked nothing too much for a minute. */
 static void flood(const char *cell)
 {
 	struct creel_event e = {.kind = CREEL_EV_APPROVAL_FLOOD, .cell = cell};
-	int64_t now = approve_now_ms();
+	struct eng_cell *c = cells_find(cell);
+	int64_t now = approve_now_ms(), last = c ? c->flood_ms : 0;
 
-	if (now - flood_told_ms < 10000)
+	if (c)
+		c->flood_ms = now;
+	if (now - last < FLOOD_MS && now >= last)
 		return;
-	flood_told_ms = now;
 	creel_event_num(&e, "open", CREEL_APPROVALS_PENDING);
 	journal_note(&e);
+}
+
+void approve_session_over(const char *cell)
+{
+	struct creel_err err = {0};
+	bool changed = false;
+
+	creel_approvals_session_over(&all, cell, expired, &changed);
+	if (changed && save(&err) < 0)
+		creel_log_error(&err);
 }
 
 const struct creel_approval *approve_ask(const struct creel_approval_ask *ask, struct creel_err *err)
@@ -248,8 +263,9 @@ void approve_hash_end(struct approve_hash *h, uint8_t ret[32])
 
 /* --- the API --- */
 
-/* The cell's last events, for whoever is to judge: from the end of the file, oldest first. */
-static json_t *context(const char *cell)
+/* The last events of the cell that asks, and of the one that had it ask (a gate's caller), for whoever is to judge:
+ * from the end of the file, oldest first. */
+static json_t *context(const char *cell, const char *caller)
 {
 	enum { TAIL = 65536, LINES = 6 };
 	autofd int fd = openat(folder, "events.jsonl", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -271,7 +287,8 @@ static json_t *context(const char *cell)
 		json_t *e = json_loadb(buf + begin, (size_t)(stop - begin), 0, NULL);
 		const char *whose = json_string_value(json_object_get(e, "cell"));
 		const char *kind = json_string_value(json_object_get(e, "kind"));
-		if (whose && kind && strcmp(whose, cell) == 0 && strncmp(kind, "approval.", 9) != 0) {
+		bool theirs = whose && (strcmp(whose, cell) == 0 || (caller && strcmp(whose, caller) == 0));
+		if (theirs && kind && strncmp(kind, "approval.", 9) != 0) {
 			json_object_del(e, "prev");
 			json_object_del(e, "hash");
 			json_array_insert_new(out, 0, e);
@@ -288,7 +305,11 @@ static json_t *shown(const struct creel_approval *p)
 	json_t *o = creel_approval_json(p);
 
 	if (o && p->state == CREEL_APPROVAL_PENDING)
-		json_object_set_new(o, "context", context(p->cell));
+		json_object_set_new(
+			o, "context",
+			context(p->cell, json_string_value(json_object_get(p->detail, "asked_by"))));
+	if (o && p->state == CREEL_APPROVAL_PENDING && p->kind == CREEL_APPROVAL_GATE)
+		json_object_set_new(o, "waiting", json_boolean(calls_wait(p->id)));
 	return o;
 }
 
@@ -298,28 +319,36 @@ static int op_list(struct evhttp_request *req)
 
 	for (size_t i = 0; i < all.n; i++)
 		json_array_append_new(list, shown(&all.v[i]));
-	api_answer(req, 200, json_pack("{s:I,s:o}", "now_ms", (json_int_t)approve_now_ms(), "approvals", list));
+	api_answer(req, 200,
+		   json_pack("{s:I,s:o}", "now_ms", (json_int_t)approve_now_ms(), "approvals", list));
 	return 0;
 }
 
 static int op_answer(struct evhttp_request *req, uint32_t id, bool grant, struct creel_err *err)
 {
 	json_t *body = api_body(req, err);
-	const json_t *for_s = json_object_get(body, "for_s"), *reason = json_object_get(body, "reason");
+	const json_t *for_s = json_object_get(body, "for_s"), *reason = json_object_get(body, "reason"),
+		     *scope = json_object_get(body, "scope");
+	const char *word = json_string_value(scope);
 	struct creel_approval_answer a = {
 		.grant = grant,
 		.wide = json_is_true(json_object_get(body, "same_verb")),
+		.once = word && strcmp(word, "once") == 0,
+		.session = word && strcmp(word, "session") == 0,
 		.reason = json_string_value(reason),
-		.by = api_peer_uid(req),
+		.by = api_peer(req).uid,
 	};
 	int r = body ? 0 : err->code;
 
-	if (r == 0 && ((for_s && (!json_is_integer(for_s) || json_integer_value(for_s) < 1 ||
-				  json_integer_value(for_s) > 366 * 86400)) ||
-		       (reason && (!json_is_string(reason) || json_string_length(reason) >= CREEL_APPROVAL_REASON))))
+	if (r == 0 &&
+	    ((for_s && (!json_is_integer(for_s) || json_integer_value(for_s) < 1 ||
+			json_integer_value(for_s) > 366 * 86400)) ||
+	     (reason && (!json_is_string(reason) || json_string_length(reason) >= CREEL_APPROVAL_REASON))))
 		r = creel_err_set(err, CREEL_E_INVALID, 0,
 				  "`for_s` is 1 to %d seconds, `reason` at most %d octets", 366 * 86400,
 				  CREEL_APPROVAL_REASON - 1);
+	if (r == 0 && scope && !a.once && !a.session)
+		r = creel_err_set(err, CREEL_E_INVALID, 0, "`scope` is once or session");
 	a.for_ms = (int64_t)json_integer_value(for_s) * 1000;
 	if (r == 0)
 		r = answer_take(id, &a, err);
@@ -336,8 +365,9 @@ int approve_api(struct evhttp_request *req, const char *rest, struct creel_err *
 	int used = 0;
 
 	if (rest[0] == '\0')
-		return method == EVHTTP_REQ_GET ? op_list(req)
-						: creel_err_set(err, CREEL_E_UNSUPP, 0, "not with this method");
+		return method == EVHTTP_REQ_GET
+			       ? op_list(req)
+			       : creel_err_set(err, CREEL_E_UNSUPP, 0, "not with this method");
 	if (sscanf(rest, "/%9" SCNu32 "%n", &id, &used) != 1 || rest[1] == '0' || rest[1] == '+')
 		return creel_err_set(err, CREEL_E_NOTFOUND, 0, "no such path");
 	rest += used;
@@ -351,5 +381,6 @@ int approve_api(struct evhttp_request *req, const char *rest, struct creel_err *
 	}
 	if ((grant || strcmp(rest, "/deny") == 0) && method == EVHTTP_REQ_POST)
 		return op_answer(req, id, grant, err);
-	return creel_err_set(err, rest[0] == '\0' || grant ? CREEL_E_UNSUPP : CREEL_E_NOTFOUND, 0, "no such path");
+	return creel_err_set(err, rest[0] == '\0' || grant ? CREEL_E_UNSUPP : CREEL_E_NOTFOUND, 0,
+			     "no such path");
 }

@@ -23,6 +23,8 @@ void approve_on(enum creel_approval_kind kind, void (*changed)(const struct cree
 const struct creel_approval *approve_ask(const struct creel_approval_ask *ask, struct creel_err *err);
 /** creel_approvals_use(), on disk before it returns. */
 int approve_use(uint32_t id, struct creel_err *err);
+/** A cell starts: yeses for its last session are over. */
+void approve_session_over(const char *cell);
 /** Every approval, in order of id. */
 const struct creel_approvals *approve_all(void);
 

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine.h"
 #include <string.h>
@@ -7,17 +8,10 @@
  * A guest chooses when it says something, and each word of it may become a line of the record. A
  * bucket a cell: BURST events at once and RATE a second after that are written as they are; what comes
  * beyond is counted, and the count is written when the guest is within its budget again, every ten
- * seconds, and when the cell ends. So lines and counts together are exactly what was said.
+ * seconds, and when the cell ends. So lines and counts together are exactly what was said. A line about flows
+ * may stand for many packets: those are counted beside the lines.
  */
 enum { BURST = 200, RATE = 10, TELL_S = 10 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 void budget_tell(struct eng_cell *c)
 {
@@ -28,8 +22,11 @@ void budget_tell(struct eng_cell *c)
 	if (c->folded == 0)
 		return;
 	creel_event_num(&e, "count", (int64_t)c->folded);
-	c->folded = 0;
-	journal_note(&e);
+	if (c->folded_flows)
+		creel_event_num(&e, "flows", (int64_t)c->folded_flows);
+	if (journal_note(&e))
+		tally_add(c->name, c->folded_told);
+	c->folded = c->folded_flows = c->folded_told = 0;
 }
 
 static void on_tell(evutil_socket_t fd, short what, void *ctx)
@@ -39,7 +36,7 @@ static void on_tell(evutil_socket_t fd, short what, void *ctx)
 
 bool budget_spend(struct eng_cell *c)
 {
-	uint64_t now = now_ms(), back = (now - c->spent_ms) * RATE / 1000;
+	uint64_t now = (uint64_t)creel_clock_ms(), back = (now - c->spent_ms) * RATE / 1000;
 
 	if (back > 0) {
 		c->spent = back >= c->spent ? 0 : c->spent - (unsigned)back;
@@ -55,13 +52,21 @@ bool budget_spend(struct eng_cell *c)
 
 void budget_note(struct eng_cell *c, const struct creel_event *e)
 {
+	budget_note_flows(c, e, 0, 0);
+}
+
+void budget_note_flows(struct eng_cell *c, const struct creel_event *e, uint64_t flows, uint64_t told)
+{
 	static const struct timeval later = {.tv_sec = TELL_S};
 
 	if (budget_spend(c)) {
-		journal_note(e);
+		if (journal_note(e))
+			tally_add(c->name, told);
 		return;
 	}
 	c->folded++;
+	c->folded_flows += flows;
+	c->folded_told += told;
 	if (!c->fold)
 		c->fold = event_new(eng.base, -1, 0, on_tell, c);
 	if (c->fold && !evtimer_pending(c->fold, NULL))

@@ -120,8 +120,8 @@ static json_t *files_json(const struct creel_call_gate *g)
 	for (size_t i = 0; i < g->n_files; i++) {
 		sodium_bin2hex(hex, sizeof(hex), g->file[i].hash, sizeof(g->file[i].hash));
 		if (json_array_append_new(a, json_pack("{s:s,s:I,s:s}", "name", g->file[i].name, "octets",
-						       (json_int_t)MIN(g->file[i].len, (uint64_t)INT64_MAX), "hash",
-						       hex)) < 0) {
+						       (json_int_t)MIN(g->file[i].len, (uint64_t)INT64_MAX),
+						       "hash", hex)) < 0) {
 			json_decref(a);
 			return NULL;
 		}
@@ -143,12 +143,13 @@ static json_t *detail_make(const struct creel_call_gate *g, uint32_t uid)
 		json_decref(files);
 		return NULL;
 	}
-	json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:I,s:o,s:o,s:o,s:o}", "asked_by", cell_of(g->client), "program",
-			      g->program, "verb", g->verb, "rule", g->rule, "uid", (json_int_t)uid, "argv", argv,
-			      "fixed", fixed, "lines", lines, "files", files);
+	json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:I,s:o,s:o,s:o,s:o}", "asked_by", cell_of(g->client),
+			      "program", g->program, "verb", g->verb, "rule", g->rule, "uid", (json_int_t)uid,
+			      "argv", argv, "fixed", fixed, "lines", lines, "files", files);
 	if (o && g->stdin_len > 0) {
 		sodium_bin2hex(hex, sizeof(hex), g->stdin_hash, sizeof(g->stdin_hash));
-		json_object_set_new(o, "stdin_octets", json_integer((json_int_t)MIN(g->stdin_len, (uint64_t)INT64_MAX)));
+		json_object_set_new(o, "stdin_octets",
+				    json_integer((json_int_t)MIN(g->stdin_len, (uint64_t)INT64_MAX)));
 		json_object_set_new(o, "stdin_hash", json_string(hex));
 	}
 	return o;
@@ -168,8 +169,8 @@ static void finish(struct eng_cell *c, uint32_t id, const struct creel_approval 
 		e.kind = CREEL_EV_GATE_DENY;
 		creel_event_str(&e, "why", "a human said no");
 		budget_note(c, &e);
-		(void)snprintf(text, sizeof(text), "approval %" PRIu32 " was denied%s%s", p->id, p->reason[0] ? ": " : "",
-			       p->reason);
+		(void)snprintf(text, sizeof(text), "approval %" PRIu32 " was denied%s%s", p->id,
+			       p->reason[0] ? ": " : "", p->reason);
 		answer(c, id, CREEL_CALL_DENIED, text);
 	} else if (p->state == CREEL_APPROVAL_EXPIRED) {
 		(void)snprintf(text, sizeof(text), "nobody answered approval %" PRIu32 " in time", p->id);
@@ -303,7 +304,8 @@ static const struct creel_approval *approval_of(const struct eng_cell *c, const 
 static void cell_name_complete(const struct creel_policy *p, struct creel_target *t)
 {
 	for (size_t i = 0; i < p->spec.n_cells; i++)
-		if (strcmp(p->spec.cells[i], t->name.text) == 0 && strlen(t->name.text) + 6 < sizeof(t->name.text)) {
+		if (strcmp(p->spec.cells[i], t->name.text) == 0 &&
+		    strlen(t->name.text) + 6 < sizeof(t->name.text)) {
 			strcat(t->name.text, ".creel");
 			return;
 		}
@@ -316,12 +318,19 @@ static void on_why(struct eng_cell *c, uint32_t id, const char *what)
 	struct creel_answer a = {0};
 	struct creel_err err = {0};
 
+	if (strcmp(what, "killswitch") == 0) {
+		/* asked twice a second by who honours it: it costs nothing of the budget */
+		answer(c, id, CREEL_CALL_OK,
+		       c->killed_now ? "{\"killswitch\":\"on\"}" : "{\"killswitch\":\"off\"}");
+		return;
+	}
 	/* a line of the record is not written, and costs as much */
 	if (!budget_spend(c) || c->ran_policy.len == 0) {
 		answer(c, id, CREEL_CALL_AGAIN, "too many calls");
 		return;
 	}
-	if (creel_policytext_read((const char *)c->ran_policy.data, c->ran_policy.len, NULL, NULL, &text, &err) < 0) {
+	if (creel_policytext_read((const char *)c->ran_policy.data, c->ran_policy.len, NULL, NULL, &text,
+				  &err) < 0) {
 		creel_log_error(&err);
 		answer(c, id, CREEL_CALL_INVALID, "the cell's policy cannot be read");
 		return;
@@ -334,12 +343,17 @@ static void on_why(struct eng_cell *c, uint32_t id, const char *what)
 	cell_name_complete(policy, &t);
 	const struct creel_question q = {t.name.text, t.addr, t.port, t.udp};
 	creel_policy_decide(policy, &q, &a);
+	if (c->killed_now)
+		a = (struct creel_answer){
+			.decision = CREEL_DENY, .why = CREEL_WHY_MODE, .rule = "the kill switch"};
 	const struct creel_approval *p = approval_of(c, t.name.text);
-	json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s}", "target", what, "decision", creel_decision_name(a.decision), "rule",
-			      a.rule, "why", why_words[a.why], "remedy", remedy(&a, p));
+	json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s}", "target", what, "decision",
+			      creel_decision_name(a.decision), "rule", a.rule, "why", why_words[a.why],
+			      "remedy", remedy(&a, p));
 	if (o && p && a.decision == CREEL_ASK)
-		json_object_set_new(o, "approval", json_pack("{s:I,s:s,s:s}", "id", (json_int_t)p->id, "state",
-							     creel_approval_state_name(p->state), "reason", p->reason));
+		json_object_set_new(o, "approval",
+				    json_pack("{s:I,s:s,s:s}", "id", (json_int_t)p->id, "state",
+					      creel_approval_state_name(p->state), "reason", p->reason));
 	autofree char *said = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	json_decref(o);
 	answer(c, id, said ? CREEL_CALL_OK : CREEL_CALL_INVALID, said ? said : "the target is not UTF-8");
@@ -350,8 +364,9 @@ static void on_why(struct eng_cell *c, uint32_t id, const char *what)
 static bool kind_find(const char *name, enum creel_event_kind *ret)
 {
 	static const enum creel_event_kind may[] = {
-		CREEL_EV_GATE_EXEC,	    CREEL_EV_GATE_DENY,	     CREEL_EV_DEFENDER_WARN,
+		CREEL_EV_GATE_EXEC,         CREEL_EV_GATE_DENY,      CREEL_EV_DEFENDER_WARN,
 		CREEL_EV_DEFENDER_SANITIZE, CREEL_EV_DEFENDER_BLOCK, CREEL_EV_DEFENDER_ERROR,
+		CREEL_EV_FILE_RESTORE,
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(may); i++)
@@ -428,6 +443,14 @@ void calls_take(struct eng_cell *c, const struct creel_cellmsg *m, const uint8_t
 		on_event(c, m->id, m->a, &e);
 	else
 		answer(c, m->id, CREEL_CALL_INVALID, "not understood");
+}
+
+bool calls_wait(uint32_t approval)
+{
+	for (size_t i = 0; i < WAITERS; i++)
+		if (waiters[i].cell && waiters[i].approval == approval)
+			return true;
+	return false;
 }
 
 void calls_end_cell(struct eng_cell *c)

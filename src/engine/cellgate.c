@@ -1,8 +1,8 @@
 #include "engine/cellgate.h"
 #include "base/cleanup.h"
 
-static int bad(struct creel_diags *diags, const struct creel_config *config, uint32_t line,
-	       uint32_t column, const struct creel_cell_cfg *cell, struct creel_err *err)
+static int bad(struct creel_diags *diags, const struct creel_config *config, uint32_t line, uint32_t column,
+	       const struct creel_cell_cfg *cell, struct creel_err *err)
 {
 	creel_diag_add(diags, CREEL_DIAG_ERROR, config->file, (struct creel_pos){line, column}, "%s",
 		       err->msg);
@@ -10,8 +10,7 @@ static int bad(struct creel_diags *diags, const struct creel_config *config, uin
 }
 
 int creel_cellgate_init(struct creel_gate *gate, const struct creel_config *config,
-			const struct creel_cell_cfg *cell, struct creel_diags *diags,
-			struct creel_err *err)
+			const struct creel_cell_cfg *cell, struct creel_diags *diags, struct creel_err *err)
 {
 	const struct creel_gate_cfg *c = &cell->gate;
 	const struct creel_strs *lists[] = {
@@ -19,8 +18,8 @@ int creel_cellgate_init(struct creel_gate *gate, const struct creel_config *conf
 	struct creel_verbs autoclean(creel_verbs_fini) table = {0};
 	struct creel_rule_text at = {0};
 	struct creel_gate_spec spec = {0};
-	autofree struct creel_rule_text *texts =
-		calloc(c->deny.n + c->ask.n + c->allow.n + 1, sizeof(*texts));
+	autofree struct creel_rule_text *texts = calloc(c->deny.n + c->ask.n + c->allow.n + 1,
+							sizeof(*texts));
 	struct creel_rule_text *next = texts;
 
 	if (!texts)
@@ -38,6 +37,7 @@ int creel_cellgate_init(struct creel_gate *gate, const struct creel_config *conf
 	if (r < 0)
 		return bad(diags, config, c->program.pos.line, c->program.pos.column, cell, err);
 	r = creel_gate_init(gate, &table, &spec, &at, err);
+	gate->shared = r == 0 && c->shared.v > 0;
 	if (r < 0 && r != CREEL_E_NOMEM)
 		return bad(diags, config, at.line, at.column, cell, err);
 	return r;

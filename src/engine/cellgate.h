@@ -10,5 +10,4 @@
  * @return 0; CREEL_E_CONFIG (@p diags says what and where), CREEL_E_NOMEM
  */
 int creel_cellgate_init(struct creel_gate *gate, const struct creel_config *config,
-			const struct creel_cell_cfg *cell, struct creel_diags *diags,
-			struct creel_err *err);
+			const struct creel_cell_cfg *cell, struct creel_diags *diags, struct creel_err *err);

@@ -1,5 +1,6 @@
 #pragma once
 #include "config/config.h"
+#include "policy/broker.h"
 #include "policy/egress.h"
 
 /*
@@ -8,7 +9,8 @@
  */
 struct creel_cellpolicy {
 	struct creel_policy policy;
-	void *texts; /* owns what policy.spec points to */
+	struct creel_brokers *brokers; /* policy.spec's, for who reads their `ca` */
+	void *texts;                   /* owns what policy.spec points to */
 };
 
 void creel_cellpolicy_fini(struct creel_cellpolicy *c);

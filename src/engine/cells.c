@@ -1,5 +1,6 @@
-#include "engine/engine.h"
 #include "base/log.h"
+#include "engine/approve.h"
+#include "engine/engine.h"
 #include "linux/fdpass.h"
 #include "linux/memfd.h"
 #include "wire/ctl.h"
@@ -133,6 +134,16 @@ static void ready_said(struct eng_cell *c, const struct creel_cellmsg *m)
 	cells_changed(c);
 }
 
+/* The guest looks for itself what of its share is new. */
+static void secrets_tell(struct eng_cell *c)
+{
+	struct creel_cellmsg m = {.type = CREEL_CELL_SECRETS};
+	struct creel_err err = {0};
+
+	if (c->tells_secrets && creel_plan_shares(&c->ran) && cells_send(c, &m, NULL, 0, -1, &err) < 0)
+		creel_log_warn("cell %s: its secrets: %s", c->name, err.msg);
+}
+
 static void on_message(struct eng_cell *c, const struct creel_cellmsg *m, const uint8_t *more, size_t len)
 {
 	switch (m->type) {
@@ -140,6 +151,9 @@ static void on_message(struct eng_cell *c, const struct creel_cellmsg *m, const 
 		calls_take(c, m, more, len);
 		return;
 	case CREEL_CELL_HELLO:
+		/* the engine before may have ended between a new value and its word to the guest */
+		c->tells_secrets = m->a >= 2;
+		secrets_tell(c);
 		return;
 	case CREEL_CELL_READY:
 		ready_said(c, m);
@@ -221,8 +235,7 @@ static int fail(struct eng_cell *c, const char *why)
 int cells_start(struct eng_cell *c, uid_t by, struct creel_err *err)
 {
 	if (c->state != ENG_STOPPED) {
-		if (memcmp(c->plan_hash, c->ran_hash, sizeof(c->plan_hash)) == 0 &&
-		    c->state != ENG_STOPPING)
+		if (memcmp(c->plan_hash, c->ran_hash, sizeof(c->plan_hash)) == 0 && c->state != ENG_STOPPING)
 			return 0;
 		if (c->state == ENG_READY && !c->applying && creel_plan_same_machine(&c->plan, &c->ran))
 			return policies_apply(c, by, err);
@@ -247,6 +260,7 @@ int cells_start(struct eng_cell *c, uid_t by, struct creel_err *err)
 		if ((r = journal_add(&s, err)) < 0)
 			return r;
 	}
+	approve_session_over(c->name);
 	c->ready_once = c->bye = c->broken = c->killed = c->again = false;
 	c->n_services = 0;
 	c->memory_kb = 0;
@@ -300,7 +314,7 @@ static void on_plan(const struct creel_monmsg *m, int fd)
 	for (size_t i = 0; !c && i < ENGINE_CELLS; i++)
 		if (!eng.cells[i].name[0]) {
 			c = &eng.cells[i];
-			*c = (struct eng_cell){.fd = -1, .dns_fd = -1, .flow_fd = -1};
+			*c = (struct eng_cell){.fd = -1, .dns_fd = -1, .flow_fd = -1, .broker_fd = -1};
 			for (size_t p = 0; p < CREEL_PLAN_PORTS; p++)
 				c->ports[p].fd = -1;
 		}
@@ -331,6 +345,8 @@ static void on_started(struct eng_cell *c, const struct creel_monmsg *m, int fd)
 		c->state = ENG_STARTING;
 		c->ready_once = true;
 		policies_ran(c);
+	} else {
+		tally_begin(c->name);
 	}
 	c->read = c->fd < 0 ? NULL : event_new(eng.base, c->fd, EV_READ | EV_PERSIST, channel_readable, c);
 	if (!c->read || event_add(c->read, NULL) < 0) {
@@ -354,6 +370,7 @@ static void on_exited(struct eng_cell *c, const struct creel_monmsg *m)
 	channel_close(c);
 	dns_close(c);
 	flows_close(c);
+	brokers_close(c);
 	ports_close(c);
 	if (c->grace)
 		event_free(c->grace);
@@ -381,8 +398,10 @@ static void on_exited(struct eng_cell *c, const struct creel_monmsg *m)
 	if (clean)
 		c->why[0] = '\0';
 	else if (!c->why[0])
-		(void)snprintf(c->why, sizeof(c->why), "the machine or its share ended by itself; see log/%s below the "
-			       "state folder", c->name);
+		(void)snprintf(c->why, sizeof(c->why),
+			       "the machine or its share ended by itself; see log/%s below the "
+			       "state folder",
+			       c->name);
 	if (!c->again) {
 		cells_changed(c);
 		return;
@@ -401,6 +420,10 @@ void cells_on_monitor(const struct creel_monmsg *m, int fd)
 		flows_open_all(fd);
 		return;
 	}
+	if (m->type == CREEL_MON_AUDIT) {
+		accesses_open(fd);
+		return;
+	}
 	if (m->type == CREEL_MON_PLAN) {
 		on_plan(m, fd);
 		return;
@@ -410,8 +433,18 @@ void cells_on_monitor(const struct creel_monmsg *m, int fd)
 	if (m->type == CREEL_MON_POLICY || m->type == CREEL_MON_APPLIED ||
 	    (m->type == CREEL_MON_FAILED && m->state == CREEL_MON_APPLY))
 		policies_on_monitor(c, m, fd);
+	else if (m->type == CREEL_MON_SWITCHED) {
+		c->killed_now = m->a != 0;
+		cells_changed(c);
+	} else if (m->type == CREEL_MON_FAILED && m->state == CREEL_MON_SWITCH) {
+		(void)snprintf(c->why, sizeof(c->why), "%.199s", m->text);
+		cells_changed(c);
+	} else if (m->type == CREEL_MON_COUNTED)
+		flows_counted(c, m->a);
 	else if (m->type == CREEL_MON_FLOW)
 		flows_open(c, fd);
+	else if (m->type == CREEL_MON_BROKER)
+		brokers_open(c, fd);
 	else if (m->type == CREEL_MON_DNS)
 		dns_open(c, fd);
 	else if (m->type == CREEL_MON_STARTED)
@@ -426,11 +459,13 @@ void cells_on_monitor(const struct creel_monmsg *m, int fd)
 		struct creel_event e = event_of(CREEL_EV_SECRET_STAGE, c);
 		creel_event_str(&e, "secret", m->text);
 		journal_note(&e);
+		secrets_tell(c);
 	} else if (m->type == CREEL_MON_FAILED && m->state == CREEL_MON_STAGE) {
 		creel_log_warn("cell %s: a secret that was set is not before it: %s", c->name, m->text);
 	} else if (m->type == CREEL_MON_FAILED && m->state == CREEL_MON_PORT) {
 		(void)snprintf(c->why, sizeof(c->why), "%.199s", m->text);
 		c->killed = true;
-		(void)engine_ask(CREEL_MON_KILL, c->name, 0); /* a cell without its port is not what was asked */
+		(void)engine_ask(CREEL_MON_KILL, c->name,
+				 0); /* a cell without its port is not what was asked */
 	}
 }

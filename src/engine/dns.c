@@ -1,9 +1,9 @@
+#include "wire/dns.h"
+#include "base/log.h"
 #include "engine/approve.h"
 #include "engine/engine.h"
-#include "base/log.h"
 #include "linux/fdpass.h"
 #include "policy/egress.h"
-#include "wire/dns.h"
 #include "wire/dnsmsg.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,11 +16,24 @@
  * What a cell's creel-dns tells: each query and each refusal becomes an event, and a name that waits
  * for a human's word becomes an approval.
  */
-enum { ASK_MS = 24 * 3600 * 1000 , ONCE_MS = 5000};
+enum { ASK_MS = 24 * 3600 * 1000, ONCE_MS = 5000 };
 static const char *const whys[] = {
-	[CREEL_WHY_ENTRY_ALLOW] = "allow",  [CREEL_WHY_ENTRY_DENY] = "deny", [CREEL_WHY_REACH] = "reach",
-	[CREEL_WHY_MODE] = "mode",	    [CREEL_WHY_PORT] = "port",	     [CREEL_WHY_RANGE] = "range",
-	[CREEL_WHY_ADDRESS] = "address",    [CREEL_WHY_SPECIAL] = "special", [CREEL_WHY_CELL] = "cell",
+	[CREEL_WHY_ENTRY_ALLOW] = "allow",
+	[CREEL_WHY_ENTRY_DENY] = "deny",
+	[CREEL_WHY_REACH] = "reach",
+	[CREEL_WHY_MODE] = "mode",
+	[CREEL_WHY_PORT] = "port",
+	[CREEL_WHY_RANGE] = "range",
+	[CREEL_WHY_ADDRESS] = "address",
+	[CREEL_WHY_SPECIAL] = "special",
+	[CREEL_WHY_CELL] = "cell",
+	[CREEL_DNSMSG_WHY_TYPE] = "type",
+	[CREEL_DNSMSG_WHY_NAME] = "name",
+	[CREEL_DNSMSG_WHY_TUNNEL] = "tunnel",
+	[CREEL_DNSMSG_WHY_FORGED] = "forged",
+	[CREEL_DNSMSG_WHY_UPSTREAM] = "upstream",
+	[CREEL_DNSMSG_WHY_ANSWER] = "answer",
+	[CREEL_DNSMSG_WHY_PIN] = "pin",
 };
 
 static const char *type_name(uint16_t type, char ret[16])
@@ -29,10 +42,11 @@ static const char *type_name(uint16_t type, char ret[16])
 		uint16_t type;
 		const char *name;
 	} all[] = {
-		{CREEL_DNS_A, "A"},	  {CREEL_DNS_NS, "NS"},	    {CREEL_DNS_CNAME, "CNAME"},
-		{CREEL_DNS_SOA, "SOA"},	  {CREEL_DNS_PTR, "PTR"},   {CREEL_DNS_MX, "MX"},
-		{CREEL_DNS_TXT, "TXT"},	  {CREEL_DNS_AAAA, "AAAA"}, {CREEL_DNS_SRV, "SRV"},
-		{CREEL_DNS_SVCB, "SVCB"}, {CREEL_DNS_HTTPS, "HTTPS"}, {10, "NULL"}, {CREEL_DNS_ANY, "ANY"},
+		{CREEL_DNS_A, "A"},       {CREEL_DNS_NS, "NS"},       {CREEL_DNS_CNAME, "CNAME"},
+		{CREEL_DNS_SOA, "SOA"},   {CREEL_DNS_PTR, "PTR"},     {CREEL_DNS_MX, "MX"},
+		{CREEL_DNS_TXT, "TXT"},   {CREEL_DNS_AAAA, "AAAA"},   {CREEL_DNS_SRV, "SRV"},
+		{CREEL_DNS_SVCB, "SVCB"}, {CREEL_DNS_HTTPS, "HTTPS"}, {10, "NULL"},
+		{CREEL_DNS_ANY, "ANY"},
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(all); i++)
@@ -44,7 +58,8 @@ static const char *type_name(uint16_t type, char ret[16])
 
 static const char *rcode_name(uint8_t rcode)
 {
-	static const char *const names[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"};
+	static const char *const names[] = {"NOERROR",  "FORMERR", "SERVFAIL",
+					    "NXDOMAIN", "NOTIMP",  "REFUSED"};
 
 	return rcode < ELEMENTSOF(names) ? names[rcode] : "OTHER";
 }
@@ -76,8 +91,11 @@ static void told(struct eng_cell *c, const struct creel_dnsmsg *m)
 	creel_event_str(&e, "name", m->name);
 	creel_event_str(&e, "type", type_name(m->qtype, type));
 	creel_event_str(&e, "result", rcode_name(m->rcode));
+	if (m->chain[0])
+		creel_event_str(&e, "chain", m->chain);
 	if (refused) {
-		creel_event_str(&e, "why", m->why < ELEMENTSOF(whys) ? whys[m->why] : "other");
+		creel_event_str(&e, "why",
+				m->why < ELEMENTSOF(whys) && whys[m->why] ? whys[m->why] : "other");
 		if (m->line)
 			creel_event_num(&e, "line", m->line);
 	} else {
@@ -100,12 +118,12 @@ static void lost(struct eng_cell *c, const struct creel_dnsmsg *m)
 
 static void send_to(struct eng_cell *c, const struct creel_dnsmsg *m)
 {
-	uint8_t buf[CREEL_DNSMSG];
+	uint8_t buf[CREEL_DNSMSG_MAX];
+	size_t n = creel_dnsmsg_encode(m, buf);
 
-	creel_dnsmsg_encode(m, buf);
 	/* one that does not take it refuses the name without the approval's number */
 	if (c->dns_fd >= 0)
-		(void)!send(c->dns_fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)!send(c->dns_fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void granted(struct eng_cell *c, const char *name, int64_t until_ms)
@@ -141,9 +159,12 @@ static void asked(struct eng_cell *c, const struct creel_dnsmsg *m)
 		.ttl_ms = ASK_MS,
 	};
 	const struct creel_approval *p = approve_ask(&ask, &err);
-	if (p)
+	if (p) {
 		answer.count = p->id;
-	else if (err.code != CREEL_E_TOOBIG)
+		answer.rcode = p->state == CREEL_APPROVAL_DENIED    ? CREEL_DNSMSG_DENIED
+			       : p->state == CREEL_APPROVAL_GRANTED ? CREEL_DNSMSG_GRANTED
+								    : CREEL_DNSMSG_PENDING;
+	} else if (err.code != CREEL_E_TOOBIG)
 		creel_log_error(&err);
 	send_to(c, &answer);
 	if (p && p->state == CREEL_APPROVAL_GRANTED)
@@ -175,7 +196,8 @@ static void use(struct eng_cell *c, const char *name)
 
 	for (size_t i = 0; i < all->n; i++)
 		if (all->v[i].kind == CREEL_APPROVAL_EGRESS && all->v[i].state == CREEL_APPROVAL_GRANTED &&
-		    all->v[i].once && strcmp(all->v[i].cell, c->name) == 0 && strcmp(all->v[i].subject, name) == 0) {
+		    all->v[i].once && strcmp(all->v[i].cell, c->name) == 0 &&
+		    strcmp(all->v[i].subject, name) == 0) {
 			if (approve_use(all->v[i].id, &err) < 0)
 				creel_log_error(&err);
 			granted(c, name, approve_now_ms() + ONCE_MS);
@@ -237,7 +259,8 @@ static void on_message(struct eng_cell *c, const struct creel_dnsmsg *m)
 		asked(c, m);
 		return;
 	default:
-		creel_log_warn("cell %s: creel-dns sent message %u, which is not its to send", c->name, m->type);
+		creel_log_warn("cell %s: creel-dns sent message %u, which is not its to send", c->name,
+			       m->type);
 		dns_close(c);
 	}
 }
@@ -245,18 +268,23 @@ static void on_message(struct eng_cell *c, const struct creel_dnsmsg *m)
 static void readable(evutil_socket_t fd, short what, void *ctx)
 {
 	struct eng_cell *c = ctx;
-	uint8_t buf[CREEL_DNSMSG + 1];
+	uint8_t buf[CREEL_DNSMSG_PACKET];
 	struct creel_err err = {0};
 	struct creel_dnsmsg m;
+	size_t at = 0;
 	ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+	int r = 0;
 
 	if (n < 0 && errno == EAGAIN)
 		return;
-	/* it ends when it sees its socket closed, and the monitor starts another */
-	if (n <= 0 || creel_dnsmsg_decode(buf, (size_t)n, &m, &err) < 0)
-		dns_close(c);
-	else
+	while (n > 0 && (r = creel_dnsmsg_next(buf, (size_t)n, &at, &m, &err)) > 0) {
 		on_message(c, &m);
+		if (c->dns_fd < 0)
+			return; /* for what it said */
+	}
+	/* it ends when it sees its socket closed, and the monitor starts another */
+	if (n <= 0 || r < 0)
+		dns_close(c);
 }
 
 void dns_close(struct eng_cell *c)
@@ -273,7 +301,8 @@ void dns_open(struct eng_cell *c, int fd)
 {
 	dns_close(c);
 	c->dns_fd = dup(fd);
-	c->dns_read = c->dns_fd < 0 ? NULL : event_new(eng.base, c->dns_fd, EV_READ | EV_PERSIST, readable, c);
+	c->dns_read = c->dns_fd < 0 ? NULL
+				    : event_new(eng.base, c->dns_fd, EV_READ | EV_PERSIST, readable, c);
 	if (!c->dns_read || event_add(c->dns_read, NULL) < 0) {
 		creel_log_warn("cell %s: no memory for what is resolved", c->name);
 		dns_close(c);

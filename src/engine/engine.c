@@ -1,10 +1,11 @@
-#include "engine/approve.h"
 #include "engine/engine.h"
 #include "base/log.h"
+#include "engine/approve.h"
 #include "linux/fdpass.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -111,7 +112,7 @@ void engine_quit(void)
 	(void)event_base_once(eng.base, -1, EV_TIMEOUT, quit_check, NULL, &soon);
 }
 
-static int start(struct creel_err *err)
+static int start(const char *audit, const char *why, const char *owner, struct creel_err *err)
 {
 	struct creel_event e = {.kind = CREEL_EV_CREELD_START, .cell = ""};
 
@@ -125,6 +126,12 @@ static int start(struct creel_err *err)
 		return r;
 	creel_event_str(&e, "version", CREEL_VERSION);
 	creel_event_str(&e, "isolation", "full");
+	creel_event_str(&e, "mode", owner ? "rootless" : "root");
+	if (owner)
+		creel_event_str(&e, "limits", "setrlimit"); /* no control groups */
+	creel_event_str(&e, "audit", audit);
+	if (why[0])
+		creel_event_str(&e, "audit_why", why);
 	/* also on a full disk: cells that run are to be found and can be stopped */
 	journal_note(&e);
 	eng.monitor_read = event_new(eng.base, FD_MONITOR, EV_READ | EV_PERSIST, monitor_readable, NULL);
@@ -137,13 +144,19 @@ static int start(struct creel_err *err)
 	return api_open(FD_LISTENER, err);
 }
 
-int creel_engine_run(struct creel_err *err)
+int creel_engine_run(const char *audit, const char *why, const char *owner, struct creel_err *err)
 {
+	char *rest = NULL;
+
+	eng.rootless = owner;
+	eng.owner = owner ? (uid_t)strtoul(owner, &rest, 10) : 0;
+	if (rest && (rest == owner || *rest))
+		return creel_err_set(err, CREEL_E_USAGE, 0, "'%s' is no user", owner);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN); /* ctrl-C on a creeld in the foreground is the monitor's */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "forbid core dumps");
-	int r = start(err);
+	int r = start(audit, why, owner, err);
 	if (r == 0 && event_base_dispatch(eng.base) < 0)
 		r = creel_err_set(err, CREEL_E_OS, errno, "event loop");
 	if (r == 0)

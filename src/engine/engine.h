@@ -37,32 +37,39 @@ struct eng_cell {
 	char name[CREEL_PLAN_NAME]; /* "": a free slot */
 	enum eng_state state;
 	bool ready_once, bye, broken, killed;
-	bool again; /* start it again once it has stopped */
-	bool asked; /* START is on its way */
-	bool reduced; /* without a control group */
+	bool again;         /* start it again once it has stopped */
+	bool asked;         /* START is on its way */
+	bool reduced;       /* without a control group */
+	bool tells_secrets; /* its creel-cell knows CREEL_CELL_SECRETS */
 	struct creel_plan plan;
 	struct creel_plan ran; /* as it was started, or took on */
 	uint8_t plan_hash[32], ran_hash[32];
 	struct creel_buf policy, ran_policy; /* texts (policy/policytext.h) */
-	bool applying; /* a changed policy is on its way to the running cell */
-	uint64_t serial; /* grows with each change */
+	bool killed_now;                     /* its kill switch is on; told by the monitor */
+	bool applying;                       /* a changed policy is on its way to the running cell */
+	uint64_t serial;                     /* grows with each change */
 	uint64_t started_ns;
 	pid_t pid;
 	uint32_t memory_kb;
 	char accel[8];
 	char why[200]; /* why it does not run, or what is wrong with it */
-	int fd;	       /* to its creel-cell, -1 */
+	int fd;        /* to its creel-cell, -1 */
 	struct event *read;
 	struct event *grace; /* SHUTDOWN to KILL */
-	int dns_fd; /* to its creel-dns, -1 */
+	int dns_fd;          /* to its creel-dns, -1 */
 	struct event *dns_read;
+	int broker_fd; /* to its brokers, -1 */
+	struct event *broker_read;
 	int flow_fd; /* to its creel-flow, -1 */
 	struct event *flow_read;
 	/* what this guest may have written on the record: budget.c */
 	unsigned spent;
-	uint64_t spent_ms; /* when `spent` was right */
-	uint64_t folded;   /* events over it that no record.fold tells yet */
+	uint64_t spent_ms;     /* when `spent` was right */
+	uint64_t folded;       /* events over it that no record.fold tells yet */
+	uint64_t folded_flows; /* and the packets that those of flows stand for, */
+	uint64_t folded_told;  /* and of these what the filter told */
 	struct event *fold;
+	int64_t flood_ms; /* when it asked a human too much at last: approve.c */
 	size_t n_services;
 	struct eng_service {
 		char name[65];
@@ -81,12 +88,16 @@ struct engine {
 	struct creel_record record;
 	uint64_t signed_seq, asked_seq;
 	bool synced, quitting, ended;
+	bool rootless;
+	uid_t owner; /* rootless: who started creeld, as the host names that user */
 	struct eng_cell cells[ENGINE_CELLS];
 };
 extern struct engine eng;
 
 /** Run until the monitor goes away or says so. Descriptors 3, 4, 5 as said above. */
-int creel_engine_run(struct creel_err *err);
+/** @param audit  how accesses to secrets are seen, and @p why it is not the kernel's audit ("": it is)
+ *  @param owner  rootless: the uid of who started creeld; else NULL */
+int creel_engine_run(const char *audit, const char *why, const char *owner, struct creel_err *err);
 
 /* engine.c */
 int engine_ask(uint8_t type, const char *cell, uint64_t a);
@@ -100,8 +111,8 @@ int journal_open(int dirfd, struct creel_err *err);
 void journal_close(void);
 /** Append; kinds that must be on disk before their effect are committed here. */
 int journal_add(const struct creel_event *e, struct creel_err *err);
-/** For what has happened already: a failure is logged, and refuses new work. */
-void journal_note(const struct creel_event *e);
+/** For what has happened already: a failure is logged, and refuses new work. @return whether it is in */
+bool journal_note(const struct creel_event *e);
 /** 0, or why nothing new may be begun: the record cannot be written, or its disk is full. */
 int journal_ok(struct creel_err *err);
 /** "ok"; "low": it is written with the last of the disk, nothing new begins; "broken": it is not written. */
@@ -115,10 +126,25 @@ void journal_unsigned(void);
 /* budget.c: what a guest's words may take of the record */
 /** Write the event, or count it when the guest is over its budget. */
 void budget_note(struct eng_cell *c, const struct creel_event *e);
+/** The same for one that stands for @p flows packets: first ones of flows, or dropped ones; @p told: of these
+ *  what the filter told. */
+void budget_note_flows(struct eng_cell *c, const struct creel_event *e, uint64_t flows, uint64_t told);
 /** Is there room for one more event of this cell, written by the caller? */
 bool budget_spend(struct eng_cell *c);
 /** Write what is counted so far, if anything. */
 void budget_tell(struct eng_cell *c);
+
+/* tally.c: how much of what the filter told of a cell is on the record */
+int tally_open(int dirfd, struct creel_err *err);
+void tally_close(void);
+/** A cell's filter counts from nought. */
+void tally_begin(const char *cell);
+/** @p n packets are in what was appended. */
+void tally_add(const char *cell, uint64_t n);
+/** What was appended is on disk, or is gone. */
+void tally_committed(bool written);
+/** On the record, or appended. */
+uint64_t tally_told(const char *cell);
 
 /* cells.c */
 struct eng_cell *cells_find(const char *name);
@@ -140,20 +166,32 @@ void policies_on_monitor(struct eng_cell *c, const struct creel_monmsg *m, int f
 /* streams.c */
 /** The number that the next stream will have; 0 when there is no room. */
 uint32_t streams_next(void);
-int streams_open(struct eng_cell *c, uint8_t kind, const void *spec, size_t len, int fd,
-		 bool recorded, uint32_t *ret_id, struct creel_err *err);
+int streams_open(struct eng_cell *c, uint8_t kind, const void *spec, size_t len, int fd, bool recorded,
+		 uint32_t *ret_id, struct creel_err *err);
 void streams_end(struct eng_cell *c, uint32_t id, bool cut, const char *why);
 void streams_end_cell(struct eng_cell *c, const char *why);
 
 /* calls.c: what programs in it ask */
 void calls_take(struct eng_cell *c, const struct creel_cellmsg *m, const uint8_t *payload, size_t len);
 void calls_end_cell(struct eng_cell *c);
+/** Does a gate wait for this approval? */
+bool calls_wait(uint32_t approval);
 
 /* flows.c: what its creel-flow tells */
+/** brokers.c: what a cell asked of its brokers. */
+void brokers_open(struct eng_cell *c, int fd);
+void brokers_close(struct eng_cell *c);
+
 void flows_open(struct eng_cell *c, int fd);
 void flows_close(struct eng_cell *c);
 /** What creel-flowlog tells, of every cell. */
 void flows_open_all(int fd);
+/** The filter of a cell that ran on without creeld has told of so many packets: what is not on the record is
+ *  counted there. */
+void flows_counted(struct eng_cell *c, uint64_t counted);
+
+/* accesses.c: who reads and writes secrets on the host */
+void accesses_open(int fd);
 
 /* dns.c: what its resolver tells */
 void dns_open(struct eng_cell *c, int fd);
@@ -170,6 +208,11 @@ int api_open(int listener, struct creel_err *err);
 void api_answer(struct evhttp_request *req, int status, json_t *body);
 /** The request's JSON; {} without one. @return NULL: @p err says why */
 json_t *api_body(struct evhttp_request *req, struct creel_err *err);
-/** Who asks, by SO_PEERCRED. */
-uid_t api_peer_uid(struct evhttp_request *req);
 void api_waiters_answer(struct eng_cell *c);
+/** Who asks, by SO_PEERCRED. */
+struct ucred api_peer(struct evhttp_request *req);
+
+/* apistream.c: operations that answer 101, and whose connection becomes a stream of the cell's channel */
+int api_exec(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err);
+int api_logs(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err);
+int api_forward(struct evhttp_request *req, struct eng_cell *c, struct creel_err *err);

@@ -1,5 +1,5 @@
-#include "engine/engine.h"
 #include "base/log.h"
+#include "engine/engine.h"
 #include "policy/egress.h"
 #include "wire/flowmsg.h"
 #include <arpa/inet.h>
@@ -47,7 +47,8 @@ static enum creel_event_kind kind_of(const struct creel_flowmsg *m)
 	return m->reach ? CREEL_EV_REACH_ALLOW : CREEL_EV_EGRESS_ALLOW;
 }
 
-static void flowed(struct eng_cell *c, const struct creel_flowmsg *m)
+/* @param filter  the filter told it, by creel-flowlog */
+static void flowed(struct eng_cell *c, const struct creel_flowmsg *m, bool filter)
 {
 	static const char *const ways[] = {"any", "tls", "http", "tcp", "udp"};
 	struct creel_event e = {.kind = kind_of(m), .cell = c->name};
@@ -73,16 +74,27 @@ static void flowed(struct eng_cell *c, const struct creel_flowmsg *m)
 		creel_event_num(&e, "received", (int64_t)m->bytes_in);
 		creel_event_num(&e, "ms", m->ms);
 	}
-	budget_note(c, &e);
+	uint64_t packets = m->type == CREEL_FLOWMSG_END ? 0 : MAX(m->count, UINT64_C(1));
+	budget_note_flows(c, &e, packets, filter ? packets : 0);
 }
 
-static void lost(const char *cell, const struct creel_flowmsg *m)
+/* @param told  of these, what the filter told */
+static void lost(const char *cell, uint64_t count, uint64_t told)
 {
 	struct creel_event e = {.kind = CREEL_EV_RECORD_OVERRUN, .cell = cell};
 
 	creel_event_str(&e, "of", "flows");
-	creel_event_num(&e, "count", (int64_t)m->count);
-	journal_note(&e);
+	creel_event_num(&e, "count", (int64_t)count);
+	if (journal_note(&e) && told)
+		tally_add(cell, told);
+}
+
+void flows_counted(struct eng_cell *c, uint64_t counted)
+{
+	uint64_t told = tally_told(c->name) + c->folded_told;
+
+	if (counted > told)
+		lost(c->name, counted - told, counted - told);
 }
 
 /* @param c  NULL: each message says its cell. @return false: it is not what such a peer sends */
@@ -97,9 +109,10 @@ static bool packet(struct eng_cell *c, const uint8_t *buf, size_t len)
 		struct eng_cell *of = c ? c : cells_find(m.cell);
 		bool told = m.type >= CREEL_FLOWMSG_ALLOW && m.type <= CREEL_FLOWMSG_END;
 		if (m.type == CREEL_FLOWMSG_LOST)
-			lost(of ? of->name : "", &m);
+			lost(of ? of->name : "", m.count,
+			     of && !c && m.way != CREEL_FLOWMSG_END ? m.count : 0);
 		else if (told && of)
-			flowed(of, &m);
+			flowed(of, &m, !c);
 		else if (!told)
 			return false;
 	}
@@ -148,7 +161,8 @@ void flows_open(struct eng_cell *c, int fd)
 {
 	flows_close(c);
 	c->flow_fd = dup(fd);
-	c->flow_read = c->flow_fd < 0 ? NULL : event_new(eng.base, c->flow_fd, EV_READ | EV_PERSIST, readable, c);
+	c->flow_read = c->flow_fd < 0 ? NULL
+				      : event_new(eng.base, c->flow_fd, EV_READ | EV_PERSIST, readable, c);
 	if (!c->flow_read || event_add(c->flow_read, NULL) < 0) {
 		creel_log_warn("cell %s: no memory for what flows", c->name);
 		flows_close(c);

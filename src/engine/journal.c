@@ -1,5 +1,5 @@
-#include "engine/engine.h"
 #include "base/log.h"
+#include "engine/engine.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -33,6 +33,7 @@ int journal_commit(void)
 	uint64_t n = eng.record.at.seq - eng.record.committed.seq;
 	int r = creel_record_commit(&eng.record, &err);
 
+	tally_committed(r == 0);
 	if (r < 0) {
 		lost += n;
 		if (broken.code == 0)
@@ -54,7 +55,8 @@ static bool room_find(struct creel_err *err)
 	uint64_t n = lost;
 	creel_event_num(&e, "count", (int64_t)n);
 	/* one that could not be written is tried by writing to it, also when nothing was lost */
-	if ((n > 0 || broken.code) && (creel_record_append(&eng.record, &e, err) < 0 || journal_commit() < 0)) {
+	if ((n > 0 || broken.code) &&
+	    (creel_record_append(&eng.record, &e, err) < 0 || journal_commit() < 0)) {
 		lost = n;
 		*err = broken;
 		return false;
@@ -126,12 +128,13 @@ int journal_open(int dirfd, struct creel_err *err)
 		creel_log_error(&full);
 		(void)event_add(room_timer, &second);
 	}
-	return 0;
+	return tally_open(dirfd, err);
 }
 
 void journal_close(void)
 {
 	creel_record_close(&eng.record);
+	tally_close();
 }
 
 int journal_ok(struct creel_err *err)
@@ -162,12 +165,13 @@ int journal_add(const struct creel_event *e, struct creel_err *err)
 	return 0;
 }
 
-void journal_note(const struct creel_event *e)
+bool journal_note(const struct creel_event *e)
 {
 	struct creel_err err = {0};
 
-	if (journal_add(e, &err) < 0) {
-		lost++;
-		creel_log_error(&err);
-	}
+	if (journal_add(e, &err) == 0)
+		return true;
+	lost++;
+	creel_log_error(&err);
+	return false;
 }

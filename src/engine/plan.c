@@ -13,32 +13,31 @@ int creel_plan_encode(const struct creel_plan *p, struct creel_buf *out, struct 
 	int bad = 0;
 
 	for (size_t i = 0; i < p->n_volumes; i++)
-		bad |= json_array_append_new(
-			volumes, json_pack("{s:s,s:I,s:s}", "name", p->volumes[i].name, "octets",
-					   (json_int_t)p->volumes[i].octets, "at", p->volumes[i].at));
+		bad |= json_array_append_new(volumes, json_pack("{s:s,s:I,s:s}", "name", p->volumes[i].name,
+								"octets", (json_int_t)p->volumes[i].octets,
+								"at", p->volumes[i].at));
 	for (size_t i = 0; i < p->n_ports; i++)
-		bad |= json_array_append_new(ports, json_pack("{s:s,s:i,s:i}", "address",
-							      p->ports[i].address, "host",
-							      p->ports[i].host, "guest",
-							      p->ports[i].guest));
+		bad |= json_array_append_new(ports,
+					     json_pack("{s:s,s:i,s:i}", "address", p->ports[i].address,
+						       "host", p->ports[i].host, "guest", p->ports[i].guest));
 	for (size_t i = 0; i < p->n_secrets; i++)
 		bad |= json_array_append_new(
-			secrets, json_pack("{s:s,s:s,s:i,s:b,s:s}", "name", p->secrets[i].name, "source",
-					   sources[p->secrets[i].source], "bytes",
-					   (int)p->secrets[i].bytes, "optional",
-					   (int)p->secrets[i].optional, "env", p->secrets[i].env));
+			secrets, json_pack("{s:s,s:s,s:i,s:b,s:b,s:s}", "name", p->secrets[i].name, "source",
+					   sources[p->secrets[i].source], "bytes", (int)p->secrets[i].bytes,
+					   "optional", (int)p->secrets[i].optional, "broker",
+					   (int)p->secrets[i].broker, "env", p->secrets[i].env));
 	for (size_t i = 0; i < p->net.n_upstreams; i++)
 		bad |= json_array_append_new(upstreams, json_string(p->net.upstreams[i]));
 	json_t *net = json_pack("{s:b,s:s,s:s,s:s,s:b,s:b,s:o,s:s}", "link", (int)p->net.link, "address",
 				p->net.address, "gateway", p->net.gateway, "subnet", p->net.subnet, "ipv6",
 				(int)p->net.ipv6, "recursive", (int)p->net.recursive, "upstreams", upstreams,
 				"policy", p->net.policy);
-	json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:i,s:i,s:i,s:i,s:o,s:o,s:o,s:o}", "cell", p->cell,
-			      "recipe", p->recipe, "image", p->image, "image_dir", p->image_dir, "boot",
-			      p->boot, "gate", (int)p->gate, "kvm", (int)p->kvm, "cpus", (int)p->cpus, "memory_mib", (int)p->memory_mib,
-			      "stop_grace_ms", (int)p->stop_grace_ms, "ready_limit_ms",
-			      (int)p->ready_limit_ms, "volumes", volumes, "publish", ports, "secrets",
-			      secrets, "net", net);
+	json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:i,s:i,s:i,s:i,s:o,s:o,s:o,s:o}", "cell",
+			      p->cell, "recipe", p->recipe, "image", p->image, "image_dir", p->image_dir,
+			      "boot", p->boot, "gate", (int)p->gate, "kvm", (int)p->kvm, "cpus", (int)p->cpus,
+			      "memory_mib", (int)p->memory_mib, "stop_grace_ms", (int)p->stop_grace_ms,
+			      "ready_limit_ms", (int)p->ready_limit_ms, "volumes", volumes, "publish", ports,
+			      "secrets", secrets, "net", net);
 	autofree char *text = j && bad == 0 ? json_dumps(j, JSON_COMPACT) : NULL;
 	json_decref(j);
 	return text ? creel_buf_adds(out, text, err) : creel_err_nomem(err);
@@ -82,8 +81,7 @@ static int volumes_read(json_t *a, struct creel_plan *p, struct creel_err *err)
 
 	if (json_array_size(a) > CREEL_PLAN_VOLUMES)
 		return invalid(err, "too many volumes");
-	json_array_foreach(a, i, v)
-	{
+	json_array_foreach (a, i, v) {
 		const char *name = NULL, *at = NULL;
 		json_int_t octets = 0;
 		if (json_unpack(v, "{s:s,s:I,s:s!}", "name", &name, "octets", &octets, "at", &at) < 0 ||
@@ -105,12 +103,11 @@ static int ports_read(json_t *a, struct creel_plan *p, struct creel_err *err)
 
 	if (json_array_size(a) > CREEL_PLAN_PORTS)
 		return invalid(err, "too many published ports");
-	json_array_foreach(a, i, v)
-	{
+	json_array_foreach (a, i, v) {
 		const char *address = NULL;
 		int host = 0, guest = 0;
-		if (json_unpack(v, "{s:s,s:i,s:i!}", "address", &address, "host", &host, "guest",
-				&guest) < 0 ||
+		if (json_unpack(v, "{s:s,s:i,s:i!}", "address", &address, "host", &host, "guest", &guest) <
+			    0 ||
 		    host < 1 || host > 65535 || guest < 1 || guest > 65535 ||
 		    !copy(p->ports[i].address, sizeof(p->ports[i].address), address) ||
 		    (inet_pton(AF_INET, address, raw) != 1 && inet_pton(AF_INET6, address, raw) != 1))
@@ -129,13 +126,12 @@ static int secrets_read(json_t *a, struct creel_plan *p, struct creel_err *err)
 
 	if (json_array_size(a) > CREEL_PLAN_SECRETS)
 		return invalid(err, "too many secrets");
-	json_array_foreach(a, i, v)
-	{
+	json_array_foreach (a, i, v) {
 		const char *name = NULL, *source = NULL, *env = NULL;
-		int bytes = 0, optional = 0;
+		int bytes = 0, optional = 0, broker = 0;
 		size_t s = 0;
-		if (json_unpack(v, "{s:s,s:s,s:i,s:b,s:s!}", "name", &name, "source", &source, "bytes",
-				&bytes, "optional", &optional, "env", &env) < 0 ||
+		if (json_unpack(v, "{s:s,s:s,s:i,s:b,s:b,s:s!}", "name", &name, "source", &source, "bytes",
+				&bytes, "optional", &optional, "broker", &broker, "env", &env) < 0 ||
 		    !creel_plan_name_ok(name, 64) || !copy(p->secrets[i].name, 65, name) || bytes < 0 ||
 		    bytes > 1024 || (env[0] && !creel_plan_name_ok(env, 64)) ||
 		    !copy(p->secrets[i].env, 65, env))
@@ -147,6 +143,7 @@ static int secrets_read(json_t *a, struct creel_plan *p, struct creel_err *err)
 		p->secrets[i].source = (enum creel_plan_source)s;
 		p->secrets[i].bytes = (unsigned)bytes;
 		p->secrets[i].optional = optional;
+		p->secrets[i].broker = broker;
 	}
 	p->n_secrets = json_array_size(a);
 	return 0;
@@ -177,10 +174,11 @@ static int net_read(json_t *n, struct creel_plan *p, struct creel_err *err)
 	int link = 0, ipv6 = 0, recursive = 0;
 	size_t i;
 
-	if (json_unpack(n, "{s:b,s:s,s:s,s:s,s:b,s:b,s:o,s:s!}", "link", &link, "address", &address, "gateway",
-			&gateway, "subnet", &subnet, "ipv6", &ipv6, "recursive", &recursive, "upstreams",
-			&upstreams, "policy", &policy) < 0)
-		return creel_err_set(err, CREEL_E_SYNTAX, 0, "plan: net: keys missing, unknown or of a wrong type");
+	if (json_unpack(n, "{s:b,s:s,s:s,s:s,s:b,s:b,s:o,s:s!}", "link", &link, "address", &address,
+			"gateway", &gateway, "subnet", &subnet, "ipv6", &ipv6, "recursive", &recursive,
+			"upstreams", &upstreams, "policy", &policy) < 0)
+		return creel_err_set(err, CREEL_E_SYNTAX, 0,
+				     "plan: net: keys missing, unknown or of a wrong type");
 	const char *slash = strchr(subnet, '/');
 	bool none = !link && !address[0] && !gateway[0] && !subnet[0];
 	if ((!none && (!ipv4(address) || !ipv4(gateway) || !slash ||
@@ -190,8 +188,7 @@ static int net_read(json_t *n, struct creel_plan *p, struct creel_err *err)
 	    !copy(p->net.subnet, sizeof(p->net.subnet), subnet) || !hex64(policy) ||
 	    !copy(p->net.policy, 65, policy) || json_array_size(upstreams) > CREEL_PLAN_UPSTREAMS)
 		return invalid(err, "the network");
-	json_array_foreach(upstreams, i, v)
-	{
+	json_array_foreach (upstreams, i, v) {
 		const char *s = json_string_value(v);
 		if (!s || !upstream_ok(s) || !copy(p->net.upstreams[i], sizeof(p->net.upstreams[i]), s))
 			return invalid(err, "an upstream resolver");
@@ -209,11 +206,13 @@ static int plan_read(json_t *j, struct creel_plan *p, struct creel_err *err)
 	json_t *volumes = NULL, *ports = NULL, *secrets = NULL, *net = NULL;
 	int gate = 0, kvm = 0, cpus = 0, memory = 0, grace = 0, limit = 0;
 
-	if (json_unpack(j, "{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:i,s:i,s:i,s:i,s:o,s:o,s:o,s:o!}", "cell", &cell, "recipe",
-			&recipe, "image", &image, "image_dir", &dir, "boot", &boot, "gate", &gate, "kvm", &kvm, "cpus", &cpus,
-			"memory_mib", &memory, "stop_grace_ms", &grace, "ready_limit_ms", &limit,
-			"volumes", &volumes, "publish", &ports, "secrets", &secrets, "net", &net) < 0)
-		return creel_err_set(err, CREEL_E_SYNTAX, 0, "plan: keys missing, unknown or of a wrong type");
+	if (json_unpack(j, "{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:i,s:i,s:i,s:i,s:o,s:o,s:o,s:o!}", "cell", &cell,
+			"recipe", &recipe, "image", &image, "image_dir", &dir, "boot", &boot, "gate", &gate,
+			"kvm", &kvm, "cpus", &cpus, "memory_mib", &memory, "stop_grace_ms", &grace,
+			"ready_limit_ms", &limit, "volumes", &volumes, "publish", &ports, "secrets", &secrets,
+			"net", &net) < 0)
+		return creel_err_set(err, CREEL_E_SYNTAX, 0,
+				     "plan: keys missing, unknown or of a wrong type");
 	if (!creel_plan_name_ok(cell, CREEL_PLAN_NAME - 1) || !copy(p->cell, sizeof(p->cell), cell))
 		return invalid(err, "the cell's name");
 	if (!copy(p->recipe, sizeof(p->recipe), recipe) || !hex64(image) || !copy(p->image, 65, image) ||
@@ -268,6 +267,14 @@ static int machine_text(const struct creel_plan *p, struct creel_buf *out)
 	copy->net.n_upstreams = 0;
 	copy->net.recursive = false;
 	return creel_plan_encode(copy, out, &err);
+}
+
+bool creel_plan_shares(const struct creel_plan *p)
+{
+	for (size_t i = 0; i < p->n_secrets; i++)
+		if (!p->secrets[i].broker)
+			return true;
+	return false;
 }
 
 bool creel_plan_same_machine(const struct creel_plan *a, const struct creel_plan *b)

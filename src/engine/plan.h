@@ -27,13 +27,13 @@ enum creel_plan_source {
 struct creel_plan {
 	char cell[CREEL_PLAN_NAME];
 	char recipe[256];
-	char image[65];	     /* id */
+	char image[65];      /* id */
 	char image_dir[512]; /* root.erofs, vmlinuz, initramfs.cpio */
-	char boot[65];	     /* BLAKE2b-256 of the boot configuration that comes beside the plan */
-	bool gate; /* others ask its tool: it may ask a human */
-	bool kvm; /* else emulated */
+	char boot[65];       /* BLAKE2b-256 of the boot configuration that comes beside the plan */
+	bool gate;           /* others ask its tool: it may ask a human */
+	bool kvm;            /* else emulated */
 	unsigned cpus, memory_mib;
-	unsigned stop_grace_ms;	 /* SHUTDOWN to KILL */
+	unsigned stop_grace_ms;  /* SHUTDOWN to KILL */
 	unsigned ready_limit_ms; /* start to ready; over it `up` gives up waiting */
 	struct {
 		bool link; /* without it the cell has no network interface at all */
@@ -42,7 +42,8 @@ struct creel_plan {
 		bool recursive; /* its resolver asks the roots; else the upstreams, or else the host's */
 		size_t n_upstreams;
 		char upstreams[CREEL_PLAN_UPSTREAMS][64]; /* ADDR or ADDR@PORT */
-		char policy[65]; /* BLAKE2b-256 of the policy (policy/policytext.h) that comes beside the plan */
+		char policy
+			[65]; /* BLAKE2b-256 of the policy (policy/policytext.h) that comes beside the plan */
 	} net;
 	size_t n_volumes, n_ports, n_secrets;
 	struct {
@@ -59,6 +60,7 @@ struct creel_plan {
 		enum creel_plan_source source;
 		unsigned bytes; /* of what is made */
 		bool optional;
+		bool broker;  /* a broker's: it is staged for that process alone, never for the cell */
 		char env[65]; /* its name in gateway-env, "" for none */
 	} secrets[CREEL_PLAN_SECRETS];
 };
@@ -79,6 +81,9 @@ int creel_plan_decode(const void *data, size_t len, struct creel_plan *ret, stru
  * upstreams are part of that.
  */
 bool creel_plan_same_machine(const struct creel_plan *a, const struct creel_plan *b);
+
+/** Has it a secret that the cell sees? */
+bool creel_plan_shares(const struct creel_plan *plan);
 
 /** A cell's or a secret's name: letter first, then letters, digits, '-' (and '_' in secrets). */
 bool creel_plan_name_ok(const char *name, size_t max);

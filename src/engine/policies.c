@@ -1,5 +1,5 @@
-#include "engine/engine.h"
 #include "base/log.h"
+#include "engine/engine.h"
 #include "linux/memfd.h"
 #include "policy/policydiff.h"
 #include "policy/policytext.h"
@@ -32,11 +32,14 @@ void policies_ran(struct eng_cell *c)
 /* The change as one line: what `creel plan` shows, apart by "; ". */
 static int words(const struct eng_cell *c, struct creel_buf *out, struct creel_err *err)
 {
-	struct creel_policytext autoclean(creel_policytext_fini) was = {0}, autoclean(creel_policytext_fini) will = {0};
-	int r = creel_policytext_read((const char *)c->ran_policy.data, c->ran_policy.len, NULL, NULL, &was, err);
+	struct creel_policytext autoclean(creel_policytext_fini) was = {0},
+								 autoclean(creel_policytext_fini) will = {0};
+	int r = creel_policytext_read((const char *)c->ran_policy.data, c->ran_policy.len, NULL, NULL, &was,
+				      err);
 
 	if (r == 0)
-		r = creel_policytext_read((const char *)c->policy.data, c->policy.len, NULL, NULL, &will, err);
+		r = creel_policytext_read((const char *)c->policy.data, c->policy.len, NULL, NULL, &will,
+					  err);
 	if (r == 0)
 		r = creel_policy_diff(&was.spec, &will.spec, out, err);
 	for (size_t i = 0; r == 0 && i + 1 < out->len; i++)

@@ -1,5 +1,5 @@
-#include "engine/engine.h"
 #include "base/log.h"
+#include "engine/engine.h"
 #include "wire/hostcheck.h"
 #include "wire/le.h"
 #include "wire/mux.h"

@@ -21,8 +21,8 @@ uint32_t streams_next(void)
 	return 0;
 }
 
-int streams_open(struct eng_cell *c, uint8_t kind, const void *spec, size_t len, int fd,
-		 bool recorded, uint32_t *ret_id, struct creel_err *err)
+int streams_open(struct eng_cell *c, uint8_t kind, const void *spec, size_t len, int fd, bool recorded,
+		 uint32_t *ret_id, struct creel_err *err)
 {
 	uint32_t id = streams_next();
 	struct stream *s = &streams[id % ENGINE_STREAMS];

@@ -7,8 +7,7 @@
 
 #define TAIL_LEN (sizeof(",\"prev\":\"\",\"hash\":\"\"}") - 1 + 2 * 64)
 
-static void digest(const uint8_t prev[CREEL_HASH], const uint8_t *line, size_t len,
-		   uint8_t ret[CREEL_HASH])
+static void digest(const uint8_t prev[CREEL_HASH], const uint8_t *line, size_t len, uint8_t ret[CREEL_HASH])
 {
 	crypto_generichash_state h;
 
@@ -18,8 +17,8 @@ static void digest(const uint8_t prev[CREEL_HASH], const uint8_t *line, size_t l
 	crypto_generichash_final(&h, ret, CREEL_HASH);
 }
 
-static int line_put(const struct creel_link_state *state, const struct creel_event *e,
-		    uint64_t time_ns, struct creel_buf *out, struct creel_err *err)
+static int line_put(const struct creel_link_state *state, const struct creel_event *e, uint64_t time_ns,
+		    struct creel_buf *out, struct creel_err *err)
 {
 	time_t sec = (time_t)(time_ns / 1000000000);
 	char when[32], prev[2 * CREEL_HASH + 1];
@@ -56,8 +55,8 @@ static int line_put(const struct creel_link_state *state, const struct creel_eve
 	return creel_buf_addf(out, err, ",\"prev\":\"%s\"", prev);
 }
 
-int creel_chain_append(struct creel_link_state *state, const struct creel_event *e,
-		       uint64_t time_ns, struct creel_buf *out, struct creel_err *err)
+int creel_chain_append(struct creel_link_state *state, const struct creel_event *e, uint64_t time_ns,
+		       struct creel_buf *out, struct creel_err *err)
 {
 	size_t start = out->len;
 	uint8_t hash[CREEL_HASH];
@@ -105,8 +104,7 @@ static int take_apart(const uint8_t *line, size_t len, uint64_t *ret_seq, uint8_
 	return 0;
 }
 
-int creel_chain_peek(const uint8_t *line, size_t len, struct creel_link_state *ret,
-		     struct creel_err *err)
+int creel_chain_peek(const uint8_t *line, size_t len, struct creel_link_state *ret, struct creel_err *err)
 {
 	struct creel_link_state out = {0};
 	uint8_t prev[CREEL_HASH];
@@ -117,8 +115,7 @@ int creel_chain_peek(const uint8_t *line, size_t len, struct creel_link_state *r
 	return r;
 }
 
-int creel_chain_check(struct creel_link_state *state, const uint8_t *line, size_t len,
-		      struct creel_err *err)
+int creel_chain_check(struct creel_link_state *state, const uint8_t *line, size_t len, struct creel_err *err)
 {
 	/* what stands before `,"hash":"…"}` */
 	const size_t after = sizeof(",\"hash\":\"\"}") - 1 + 64;

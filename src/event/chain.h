@@ -1,6 +1,6 @@
 #pragma once
-#include "wire/event.h"
 #include "base/buf.h"
+#include "wire/event.h"
 
 /*
  * One line of the record and how it holds on to the one before: no blanks between tokens, keys in
@@ -18,17 +18,15 @@ struct creel_link_state {
  * Append the line of @p e, its newline included, and move @p state on to it.
  * @param time_ns  since the epoch
  */
-int creel_chain_append(struct creel_link_state *state, const struct creel_event *e,
-		       uint64_t time_ns, struct creel_buf *out, struct creel_err *err);
+int creel_chain_append(struct creel_link_state *state, const struct creel_event *e, uint64_t time_ns,
+		       struct creel_buf *out, struct creel_err *err);
 
 /**
  * Check one line (without its newline) against the state, and move the state on.
  * @return 0, CREEL_E_SYNTAX (not a line of a record), CREEL_E_BROKEN (its hash, its number or its
  *         predecessor is not what it should be; err says which)
  */
-int creel_chain_check(struct creel_link_state *state, const uint8_t *line, size_t len,
-		      struct creel_err *err);
+int creel_chain_check(struct creel_link_state *state, const uint8_t *line, size_t len, struct creel_err *err);
 
 /** Read seq and hash of a line without checking the chain. @return 0, CREEL_E_SYNTAX */
-int creel_chain_peek(const uint8_t *line, size_t len, struct creel_link_state *ret,
-		     struct creel_err *err);
+int creel_chain_peek(const uint8_t *line, size_t len, struct creel_link_state *ret, struct creel_err *err);

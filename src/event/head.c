@@ -27,8 +27,8 @@ static ssize_t file_read(int dirfd, const char *name, void *buf, size_t size, st
 	autofd int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
-		return creel_err_set(err, errno == ENOENT ? CREEL_E_NOTFOUND : CREEL_E_OS, errno,
-				     "open %s", name);
+		return creel_err_set(err, errno == ENOENT ? CREEL_E_NOTFOUND : CREEL_E_OS, errno, "open %s",
+				     name);
 	ssize_t n = read(fd, buf, size);
 	return n < 0 ? creel_err_set(err, CREEL_E_OS, errno, "read %s", name) : n;
 }
@@ -108,8 +108,7 @@ int creel_head_sign(int dirfd, const struct creel_head_key *key, const struct cr
 	if (r < 0 && r != CREEL_E_NOTFOUND)
 		return r;
 	if (r == 0 && at->seq < was.seq)
-		return creel_err_set(err, CREEL_E_DENIED, 0,
-				     "the head is at %llu; %llu would go back",
+		return creel_err_set(err, CREEL_E_DENIED, 0, "the head is at %llu; %llu would go back",
 				     (unsigned long long)was.seq, (unsigned long long)at->seq);
 	*err = (struct creel_err){0};
 	crypto_sign_detached(sig, NULL, msg, message(at, msg), key->secret);
@@ -120,8 +119,7 @@ int creel_head_sign(int dirfd, const struct creel_head_key *key, const struct cr
 	return file_replace(dirfd, "head", 0644, text, (size_t)n, err);
 }
 
-int creel_head_read(int dirfd, const uint8_t pub[32], struct creel_link_state *ret,
-		    struct creel_err *err)
+int creel_head_read(int dirfd, const uint8_t pub[32], struct creel_link_state *ret, struct creel_err *err)
 {
 	struct creel_link_state out = {0};
 	uint8_t msg[64], sig[64];

@@ -20,7 +20,6 @@ int creel_head_sign(int dirfd, const struct creel_head_key *key, const struct cr
 		    struct creel_err *err);
 
 /** @param pub  32 octets. @return 0, CREEL_E_NOTFOUND (no head), CREEL_E_BROKEN (bad signature) */
-int creel_head_read(int dirfd, const uint8_t pub[32], struct creel_link_state *ret,
-		    struct creel_err *err);
+int creel_head_read(int dirfd, const uint8_t pub[32], struct creel_link_state *ret, struct creel_err *err);
 /** Read a public key file: 64 hexadecimal digits. */
 int creel_head_pub_read(int dirfd, const char *name, uint8_t ret[32], struct creel_err *err);

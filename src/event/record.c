@@ -95,7 +95,8 @@ static int recover(struct creel_record *r, uint64_t *ret_torn, struct creel_err 
 
 int creel_record_open(int dirfd, uint64_t rotate, struct creel_record *ret, struct creel_err *err)
 {
-	struct creel_record out = {.dirfd = dirfd, .fd = -1, .reserve = -1, .rotate = rotate ? rotate : 64 << 20};
+	struct creel_record out = {
+		.dirfd = dirfd, .fd = -1, .reserve = -1, .rotate = rotate ? rotate : 64 << 20};
 	uint64_t torn = 0;
 
 	if (sodium_init() < 0)
@@ -137,9 +138,8 @@ int creel_record_append(struct creel_record *r, const struct creel_event *e, str
 	struct timespec ts;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	return creel_chain_append(&r->at, e,
-				  (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec, &r->pending,
-				  err);
+	return creel_chain_append(&r->at, e, (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec,
+				  &r->pending, err);
 }
 
 static int rotate(struct creel_record *r, struct creel_err *err)

@@ -13,10 +13,10 @@ enum { CREEL_RECORD_RESERVE = 1 << 20 };
 
 struct creel_record {
 	int dirfd, fd, reserve; /* reserve: its descriptor, -1 before it was first taken */
-	bool reserved;		/* it holds its piece of disk */
+	bool reserved;          /* it holds its piece of disk */
 	uint64_t size, rotate;
-	unsigned rotated; /* the highest NNNNNN */
-	struct creel_link_state at;	   /* the last line appended */
+	unsigned rotated;                  /* the highest NNNNNN */
+	struct creel_link_state at;        /* the last line appended */
 	struct creel_link_state committed; /* the last line on disk */
 	struct creel_buf pending;
 };

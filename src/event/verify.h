@@ -4,10 +4,10 @@
 struct creel_verify {
 	struct creel_link_state at; /* the last good line */
 	uint64_t lines;
-	bool head_seen;	      /* there is a signed head and the chain passes through it */
-	uint64_t head_seq;    /* lines after it are not proved by a signature */
-	char file[32];	      /* of the first bad line */
-	uint64_t line;	      /* its number in that file, from 1 */
+	bool head_seen;    /* there is a signed head and the chain passes through it */
+	uint64_t head_seq; /* lines after it are not proved by a signature */
+	char file[32];     /* of the first bad line */
+	uint64_t line;     /* its number in that file, from 1 */
 };
 
 /**

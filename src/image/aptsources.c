@@ -40,8 +40,7 @@ static int emit_one(const struct source *s, const char *uri, size_t uri_n, const
 		    const char *snapshot, struct creel_buf *out, struct creel_err *err)
 {
 	int r = creel_buf_addf(out, err, "deb [%s%s%s%s] ", s->key[0] ? "signed-by=" : "", s->key,
-			       s->trusted ? " trusted=yes" : "",
-			       snapshot ? " check-valid-until=no" : "");
+			       s->trusted ? " trusted=yes" : "", snapshot ? " check-valid-until=no" : "");
 
 	if (r < 0)
 		return r;

@@ -1,30 +1,25 @@
 #include "image/bom.h"
 #include "base/cleanup.h"
+#include "base/escape.h"
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
-/* What a purl keeps as it is (github.com/package-url/purl-spec, "Character encoding"); '/' is up to @p also */
+/* A purl's part; it keeps ':' (github.com/package-url/purl-spec, "Character encoding") */
 static void encode(const char *s, const char *also, char *ret, size_t size)
 {
-	static const char plain[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_~:";
-	size_t n = 0;
-
-	for (; *s && n + 4 < size; s++)
-		n += (size_t)snprintf(ret + n, size - n, strchr(plain, *s) || strchr(also, *s) ? "%c" : "%%%02X",
-				      (unsigned char)*s);
-	ret[n] = '\0';
+	ret[creel_escape_uri(s, strlen(s), also, ret, size - 1)] = '\0';
 }
 
 static json_t *component(const char *name, const char *version, const char *purl, const char *alg,
 			 const char *hash)
 {
-	json_t *c = json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "library", "name", name, "version", version,
-			      "purl", purl, "bom-ref", purl);
+	json_t *c = json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "library", "name", name, "version",
+			      version, "purl", purl, "bom-ref", purl);
 
 	if (c && alg && hash && *hash)
-		(void)json_object_set_new(c, "hashes", json_pack("[{s:s, s:s}]", "alg", alg, "content", hash));
+		(void)json_object_set_new(c, "hashes",
+					  json_pack("[{s:s, s:s}]", "alg", alg, "content", hash));
 	return c;
 }
 
@@ -37,17 +32,18 @@ static void debian_add(json_t *list, const json_t *p, const json_t *more)
 	size_t i;
 	char purl[512], v[256];
 
-	encode(version, "", v, sizeof(v));
+	encode(version, ":", v, sizeof(v));
 	(void)snprintf(purl, sizeof(purl), "pkg:deb/debian/%s@%s?arch=%s", name, v, arch ? arch : "");
-	json_t *c = component(name, version, purl, "SHA-256", json_string_value(json_object_get(p, "sha256")));
-	json_array_foreach((json_t *)more, i, m) {
+	json_t *c = component(name, version, purl, "SHA-256",
+			      json_string_value(json_object_get(p, "sha256")));
+	json_array_foreach ((json_t *)more, i, m) {
 		if (strcmp(json_string_value(json_object_get(m, "name")), name) != 0)
 			continue;
-		(void)json_object_set_new(
-			c, "properties",
-			json_pack("[{s:s, s:O}, {s:s, s:O}]", "name", "creel:debian:file", "value",
-				  json_object_get(m, "file"), "name", "creel:debian:source", "value",
-				  json_object_get(m, "source")));
+		(void)json_object_set_new(c, "properties",
+					  json_pack("[{s:s, s:O}, {s:s, s:O}]", "name", "creel:debian:file",
+						    "value", json_object_get(m, "file"), "name",
+						    "creel:debian:source", "value",
+						    json_object_get(m, "source")));
 		break;
 	}
 	(void)json_array_append_new(list, c);
@@ -75,10 +71,11 @@ static void npm_add(json_t *list, const char *path, const json_t *p)
 		at = s + 13;
 	if (!at || !version)
 		return;
-	encode(at, "/", name, sizeof(name));
+	encode(at, ":/", name, sizeof(name));
 	(void)snprintf(purl, sizeof(purl), "pkg:npm/%s@%s", name, version);
-	json_t *c = component(at, version, purl, "SHA-512",
-			      integrity_hex(json_string_value(json_object_get(p, "integrity")), hex, sizeof(hex)));
+	json_t *c = component(
+		at, version, purl, "SHA-512",
+		integrity_hex(json_string_value(json_object_get(p, "integrity")), hex, sizeof(hex)));
 	const json_t *licence = json_object_get(p, "license");
 	if (json_is_string(licence))
 		(void)json_object_set_new(c, "licenses",
@@ -88,7 +85,8 @@ static void npm_add(json_t *list, const char *path, const json_t *p)
 	(void)json_array_append_new(list, c);
 }
 
-static void module_add(json_t *list, const char *program, const char *name, const char *version, const char *sum)
+static void module_add(json_t *list, const char *program, const char *name, const char *version,
+		       const char *sum)
 {
 	unsigned char raw[32];
 	char purl[700], path[512], hex[65] = "";
@@ -96,7 +94,7 @@ static void module_add(json_t *list, const char *program, const char *name, cons
 
 	if (!name || !version)
 		return;
-	encode(name, "/", path, sizeof(path));
+	encode(name, ":/", path, sizeof(path));
 	(void)snprintf(purl, sizeof(purl), "pkg:golang/%s@%s", path, version);
 	/* a module's h1: sum is the SHA-256 of a list of its files, said as a property, not as a file's hash */
 	json_t *c = component(name, version, purl, NULL, NULL);
@@ -106,7 +104,8 @@ static void module_add(json_t *list, const char *program, const char *name, cons
 		(void)sodium_bin2hex(hex, sizeof(hex), raw, n);
 	(void)json_object_set_new(c, "properties",
 				  json_pack("[{s:s, s:s}, {s:s, s:s}]", "name", "creel:go:sum", "value",
-					    sum && *hex ? sum : "", "name", "creel:go:program", "value", program));
+					    sum && *hex ? sum : "", "name", "creel:go:program", "value",
+					    program));
 	(void)json_object_set_new(c, "bom-ref", json_sprintf("%s#%s", purl, program));
 	(void)json_array_append_new(list, c);
 }
@@ -118,17 +117,18 @@ static void go_add(json_t *list, const json_t *p)
 	size_t i;
 
 	module_add(list, program, json_string_value(json_object_get(p, "module")),
-		   json_string_value(json_object_get(p, "version")), json_string_value(json_object_get(p, "sum")));
-	json_array_foreach((json_t *)json_object_get(p, "deps"), i, d)
+		   json_string_value(json_object_get(p, "version")),
+		   json_string_value(json_object_get(p, "sum")));
+	json_array_foreach ((json_t *)json_object_get(p, "deps"), i, d)
 		module_add(list, program, json_string_value(json_array_get(d, 0)),
 			   json_string_value(json_array_get(d, 1)), json_string_value(json_array_get(d, 2)));
 }
 
 static void url_add(json_t *list, const struct creel_url_cfg *u)
 {
-	json_t *c = json_pack("{s:s, s:s, s:s, s:[{s:s, s:s}], s:[{s:s, s:s}]}", "type", "file", "name", u->name.s,
-			      "bom-ref", u->url.s, "hashes", "alg", "SHA-256", "content", u->sha256.s,
-			      "externalReferences", "type", "distribution", "url", u->url.s);
+	json_t *c = json_pack("{s:s, s:s, s:s, s:[{s:s, s:s}], s:[{s:s, s:s}]}", "type", "file", "name",
+			      u->name.s, "bom-ref", u->url.s, "hashes", "alg", "SHA-256", "content",
+			      u->sha256.s, "externalReferences", "type", "distribution", "url", u->url.s);
 	(void)json_array_append_new(list, c);
 }
 
@@ -139,17 +139,21 @@ json_t *creel_bom_make(const struct build *b, const char *id)
 	const char *path;
 	size_t i;
 
-	json_array_foreach(json_object_get(b->lock, "debian"), i, p) debian_add(list, p, more);
+	json_array_foreach (json_object_get(b->lock, "debian"), i, p)
+		debian_add(list, p, more);
 	debian_add(list, json_object_get(b->lock, "kernel"), more);
-	json_object_foreach((json_t *)npm, path, p) npm_add(list, path, p);
-	json_array_foreach(json_object_get(json_object_get(b->lock, "go"), "programs"), i, p) go_add(list, p);
+	json_object_foreach ((json_t *)npm, path, p)
+		npm_add(list, path, p);
+	json_array_foreach (json_object_get(json_object_get(b->lock, "go"), "programs"), i, p)
+		go_add(list, p);
 	for (i = 0; i < b->spec->recipe->url.n; i++)
 		url_add(list, &b->spec->recipe->url.v[i]);
 	/* RFC 4122's form, made of the image's id: the same image, the same number */
-	json_t *serial = json_sprintf("urn:uuid:%.8s-%.4s-8%.3s-8%.3s-%.12s", id, id + 8, id + 12, id + 15, id + 18);
-	return json_pack("{s:s, s:s, s:o, s:i, s:{s:{s:s, s:s, s:s}, s:{s:[{s:s, s:s, s:s}]}}, s:o}", "bomFormat",
-			 "CycloneDX", "specVersion", "1.5", "serialNumber", serial, "version", 1, "metadata",
-			 "component", "type", "operating-system", "name", b->spec->name, "version", id, "tools",
-			 "components", "type", "application", "name", "creel", "version", CREEL_VERSION,
-			 "components", list);
+	json_t *serial = json_sprintf("urn:uuid:%.8s-%.4s-8%.3s-8%.3s-%.12s", id, id + 8, id + 12, id + 15,
+				      id + 18);
+	return json_pack("{s:s, s:s, s:o, s:i, s:{s:{s:s, s:s, s:s}, s:{s:[{s:s, s:s, s:s}]}}, s:o}",
+			 "bomFormat", "CycloneDX", "specVersion", "1.5", "serialNumber", serial, "version", 1,
+			 "metadata", "component", "type", "operating-system", "name", b->spec->name,
+			 "version", id, "tools", "components", "type", "application", "name", "creel",
+			 "version", CREEL_VERSION, "components", list);
 }

@@ -11,12 +11,48 @@
 
 /* what the kernel has built in is passed over */
 const char *const build_modules[] = {
-	"drivers/virtio/virtio_ring", "drivers/virtio/virtio",	  "drivers/virtio/virtio_mmio",
-	"drivers/block/virtio_blk",   "net/core/failover",	  "drivers/net/net_failover",
-	"drivers/net/virtio_net",     "drivers/char/virtio_console", "fs/fuse/fuse",
-	"fs/fuse/virtiofs",	      "fs/overlayfs/overlay",	  "lib/libcrc32c",
-	"fs/erofs/erofs",	      "fs/mbcache",		  "fs/jbd2/jbd2",
-	"fs/ext4/ext4",		      NULL,
+	"drivers/virtio/virtio_ring",
+	"drivers/virtio/virtio",
+	"drivers/virtio/virtio_mmio",
+	"drivers/block/virtio_blk",
+	"net/core/failover",
+	"drivers/net/net_failover",
+	"drivers/net/virtio_net",
+	"drivers/char/virtio_console",
+	"fs/fuse/fuse",
+	"fs/fuse/virtiofs",
+	"fs/overlayfs/overlay",
+	"lib/libcrc32c",
+	"fs/erofs/erofs",
+	"fs/mbcache",
+	"fs/jbd2/jbd2",
+	"fs/ext4/ext4",
+	NULL,
+};
+
+/* a bridge, its ends, and what Debian's iptables makes of dockerd's rules; each after what it needs */
+const char *const build_docker_modules[] = {
+	"net/llc/llc",
+	"net/802/stp",
+	"net/bridge/bridge",
+	"net/bridge/br_netfilter",
+	"drivers/net/veth",
+	"net/ipv4/netfilter/nf_defrag_ipv4",
+	"net/ipv6/netfilter/nf_defrag_ipv6",
+	"net/netfilter/nf_conntrack",
+	"net/netfilter/nf_nat",
+	"net/netfilter/nfnetlink",
+	"net/netfilter/nf_tables",
+	"net/netfilter/x_tables",
+	"net/netfilter/nft_compat",
+	"net/netfilter/nft_chain_nat",
+	"net/netfilter/xt_MASQUERADE",
+	"net/netfilter/xt_conntrack",
+	"net/netfilter/xt_addrtype",
+	"net/netfilter/xt_nat",
+	"net/netfilter/xt_tcpudp",
+	"net/netfilter/xt_comment",
+	NULL,
 };
 
 /* The name in folder @p dir of the kernel's tree that begins with @p begin. */
@@ -95,6 +131,8 @@ int build_initramfs(struct build *b, struct creel_err *err)
 	if (r == 0)
 		r = creel_cpio_add(&c, "init", S_IFREG | 0755, file.data, file.len, err);
 	for (const char *const *m = build_modules; r == 0 && *m; m++)
+		r = module_add(b, &c, modules, *m, &list, err);
+	for (const char *const *m = build_docker_modules; r == 0 && b->spec->recipe->docker.v && *m; m++)
 		r = module_add(b, &c, modules, *m, &list, err);
 	if (r == 0)
 		r = creel_cpio_add(&c, "creel/modules", S_IFREG | 0644, list.data, list.len, err);

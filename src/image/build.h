@@ -18,10 +18,10 @@ struct build {
 	const struct creel_image_env *env;
 	struct creel_idmap ids;
 	char tmp[400];
-	int lock_fd;  /* the cache's lock: steps hold it too, so that no next builder meets them */
-	bool pinned;  /* `lock` is from a lock file: what is built must be that */
-	json_t *lock; /* what this image is made of, exactly (lock.h) */
-	json_t *bom;  /* what a package is besides: licences and the like, by part (bom.h) */
+	int lock_fd;       /* the cache's lock: steps hold it too, so that no next builder meets them */
+	bool pinned;       /* `lock` is from a lock file: what is built must be that */
+	json_t *lock;      /* what this image is made of, exactly (lock.h) */
+	json_t *bom;       /* what a package is besides: licences and the like, by part (bom.h) */
 	char ca[PATH_MAX]; /* "/in/ca.pem" when there is one; else "" */
 	int step, steps;
 	const char *what;
@@ -52,10 +52,10 @@ int build_prepare(struct build *b, struct creel_err *err);
 
 enum { RUN_BINDS = 8, RUN_ENV = 20 };
 struct run {
-	const char *const *argv; /* ends with NULL; [0] "@install" is creel-step's own */
+	const char *const *argv;             /* ends with NULL; [0] "@install" is creel-step's own */
 	const struct registries *registries; /* NULL: no network at all */
-	bool caps; /* root's capabilities within the step's namespace */
-	const char *env[RUN_ENV]; /* NAME=VALUE */
+	bool caps;                           /* root's capabilities within the step's namespace */
+	const char *env[RUN_ENV];            /* NAME=VALUE */
 	struct {
 		const char *from, *to; /* host, step */
 		bool rw;
@@ -91,5 +91,7 @@ int build_initramfs(struct build *b, struct creel_err *err);
 
 /** The kernel modules of an initramfs, in the order in which they are loaded; NULL ends. */
 extern const char *const build_modules[];
+/** Those of a recipe with `docker`, after them. */
+extern const char *const build_docker_modules[];
 /** Debian's name of this machine: amd64, arm64. */
 const char *build_arch(void);

@@ -8,9 +8,12 @@ static const struct {
 	const char *name;
 	size_t at, size;
 } fields[] = {
-#define F(name, member) {name, offsetof(struct creel_control, member), sizeof(((struct creel_control *)0)->member)}
+#define F(name, member)                                                                                   \
+	{                                                                                                 \
+		name, offsetof(struct creel_control, member), sizeof(((struct creel_control *)0)->member) \
+	}
 	F("Package:", package), F("Version:", version), F("Architecture:", arch),
-	F("Source:", source),	F("SHA256:", sha256),	F("Filename:", filename),
+	F("Source:", source),   F("SHA256:", sha256),   F("Filename:", filename),
 #undef F
 };
 
@@ -32,7 +35,8 @@ int creel_control_next(const char **at, struct creel_control *ret)
 			if (v > p + n)
 				len = 0;
 			if (len < fields[i].size)
-				(void)snprintf((char *)ret + fields[i].at, fields[i].size, "%.*s", (int)len, v);
+				(void)snprintf((char *)ret + fields[i].at, fields[i].size, "%.*s", (int)len,
+					       v);
 		}
 	}
 	*at = p;

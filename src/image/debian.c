@@ -1,8 +1,8 @@
 #include "base/cleanup.h"
+#include "debian-hook.h"
 #include "image/build.h"
 #include "image/control.h"
 #include "image/lock.h"
-#include "debian-hook.h"
 #include "pins.h"
 #include "trim.h"
 #include <errno.h>
@@ -26,7 +26,7 @@ static int preferences_give(struct build *b, struct creel_err *err)
 	int r = 0;
 
 	creel_buf_init(&text, 4 << 20);
-	json_array_foreach(json_object_get(b->lock, "debian"), i, p)
+	json_array_foreach (json_object_get(b->lock, "debian"), i, p)
 		if (r == 0)
 			r = creel_buf_addf(&text, err, "Package: %s\nPin: version %s\nPin-Priority: 1001\n\n",
 					   json_string_value(json_object_get(p, "name")),
@@ -34,9 +34,10 @@ static int preferences_give(struct build *b, struct creel_err *err)
 	if (r == 0)
 		r = build_give(b, "preferences", text.data, text.len, err);
 	creel_buf_clear(&text);
-	json_array_foreach(json_object_get(b->lock, "debian"), i, p)
+	json_array_foreach (json_object_get(b->lock, "debian"), i, p)
 		if (r == 0)
-			r = creel_buf_addf(&text, err, "%s=%s\n", json_string_value(json_object_get(p, "name")),
+			r = creel_buf_addf(&text, err, "%s=%s\n",
+					   json_string_value(json_object_get(p, "name")),
 					   json_string_value(json_object_get(p, "version")));
 	if (r == 0)
 		r = build_give(b, "pins", text.data, text.len, err);
@@ -59,11 +60,13 @@ static void apt_proxy(const char *name, char *ret, size_t size)
 	creel_buf_init(&text, 4096);
 	ret[0] = '\0';
 	/* prints: P='http://10.0.0.1:3142' */
-	if (registries_ask((const char *const[]){"apt-config", "shell", "P", name, NULL}, &text, &ignored) < 0 ||
+	if (registries_ask((const char *const[]){"apt-config", "shell", "P", name, NULL}, &text, &ignored) <
+		    0 ||
 	    strncmp(creel_buf_str(&text), "P='", 3) != 0 ||
 	    strncmp(creel_buf_str(&text), "P='DIRECT'", 10) == 0)
 		return;
-	(void)snprintf(ret, size, "%.*s", (int)strcspn(creel_buf_str(&text) + 3, "'"), creel_buf_str(&text) + 3);
+	(void)snprintf(ret, size, "%.*s", (int)strcspn(creel_buf_str(&text) + 3, "'"),
+		       creel_buf_str(&text) + 3);
 }
 
 /* The registries are the hosts of the sources that were picked. */
@@ -101,6 +104,8 @@ static int bootstrap(struct build *b, const char *sources, struct creel_err *err
 		r = creel_buf_adds(&include, "--include=e2fsprogs", err);
 	for (size_t i = 0; r == 0 && i < recipe->debian.packages.n; i++)
 		r = creel_buf_addf(&include, err, ",%s", recipe->debian.packages.v[i].s);
+	if (r == 0 && recipe->docker.v)
+		r = creel_buf_adds(&include, ",docker.io", err);
 	if (r < 0)
 		return r;
 	argv[n++] = "mmdebstrap";
@@ -158,7 +163,8 @@ static int packages_take(struct build *b, const char *file, json_t *ret_lock, js
 	}
 	return json_array_size(ret_lock) > 0
 		       ? 0
-		       : creel_err_set(err, CREEL_E_BROKEN, 0, "the archive's lists say nothing of what is installed");
+		       : creel_err_set(err, CREEL_E_BROKEN, 0,
+				       "the archive's lists say nothing of what is installed");
 }
 
 /* Pinned: the first package that is not what the lock says, named, or 0. */
@@ -167,10 +173,10 @@ static int compare(const json_t *want, const json_t *have, struct creel_err *err
 	size_t i, k;
 	json_t *w, *h;
 
-	json_array_foreach((json_t *)want, i, w) {
+	json_array_foreach ((json_t *)want, i, w) {
 		const char *name = json_string_value(json_object_get(w, "name"));
 		bool found = false;
-		json_array_foreach((json_t *)have, k, h) {
+		json_array_foreach ((json_t *)have, k, h) {
 			if (strcmp(json_string_value(json_object_get(h, "name")), name) != 0)
 				continue;
 			found = true;
@@ -183,8 +189,8 @@ static int compare(const json_t *want, const json_t *have, struct creel_err *err
 					json_string_value(json_object_get(h, "version")));
 		}
 		if (!found)
-			return creel_err_set(err, CREEL_E_NOTFOUND, 0, "creel.lock has %s, and it was not installed",
-					     name);
+			return creel_err_set(err, CREEL_E_NOTFOUND, 0,
+					     "creel.lock has %s, and it was not installed", name);
 	}
 	if (json_array_size(want) != json_array_size(have))
 		return creel_err_set(err, CREEL_E_NOTFOUND, 0,
@@ -207,7 +213,9 @@ int build_debian(struct build *b, const char *sources, struct creel_err *err)
 	if (r == 0)
 		r = build_give(b, "trim", trim, sizeof(trim), err);
 	if (r == 0)
-		r = build_run(b, &(struct run){.argv = (const char *const[]){"/bin/sh", "/in/trim", NULL}, .caps = true},
+		r = build_run(b,
+			      &(struct run){.argv = (const char *const[]){"/bin/sh", "/in/trim", NULL},
+					    .caps = true},
 			      err);
 	if (r == 0)
 		r = packages_take(b, "debian.txt", list, bom, err);

@@ -26,7 +26,8 @@ static int proxies_add(struct go *g, const char *list, struct creel_err *err)
 			r = registries_add(&g->reg, one, NULL, err);
 		else if (strncmp(one, "file:", 5) == 0)
 			r = creel_err_set(err, CREEL_E_UNSUPP, 0,
-					  "GOPROXY %s: a build step sees no files of yours; serve it by http", one);
+					  "GOPROXY %s: a build step sees no files of yours; serve it by http",
+					  one);
 	}
 	return r;
 }
@@ -117,20 +118,22 @@ static int install(struct build *b, struct go *g, const char *spec, struct creel
 	const char *at = strchr(spec, '@');
 
 	(void)snprintf(path, sizeof(path), "%.*s", (int)(at - spec), spec);
-	return go_run(b, g,
-		      (const char *const[]){"/bin/sh", "-c", script, "go", g->tool.program, path, at + 1, NULL},
-		      true, NULL, err);
+	return go_run(
+		b, g,
+		(const char *const[]){"/bin/sh", "-c", script, "go", g->tool.program, path, at + 1, NULL},
+		true, NULL, err);
 }
 
 /* What each program was made of, as it says itself. */
 static int programs_take(struct build *b, struct go *g, json_t *ret, struct creel_err *err)
 {
 	struct creel_buf autoclean(creel_buf_fini) text;
-	static const char script[] = "mkdir -p /work/root/usr/local/bin && \"$1\" version -m /work/gobin/* && "
-				     "install -m 0755 -t /work/root/usr/local/bin /work/gobin/* && "
-				     "rm -rf /work/gobin /work/gotmp /work/go.err";
-	int r = go_run(b, g, (const char *const[]){"/bin/sh", "-c", script, "go", g->tool.program, NULL}, false,
-		       "go.txt", err);
+	static const char script[] =
+		"mkdir -p /work/root/usr/local/bin && \"$1\" version -m /work/gobin/* && "
+		"install -m 0755 -t /work/root/usr/local/bin /work/gobin/* && "
+		"rm -rf /work/gobin /work/gotmp /work/go.err";
+	int r = go_run(b, g, (const char *const[]){"/bin/sh", "-c", script, "go", g->tool.program, NULL},
+		       false, "go.txt", err);
 
 	creel_buf_init(&text, 4 << 20);
 	if (r == 0)
@@ -151,9 +154,10 @@ int build_go(struct build *b, struct creel_err *err)
 		r = config_take(&g, err);
 	if (r == 0 && b->pinned &&
 	    strcmp(json_string_value(json_object_get(pinned, "toolchain")), g.version) != 0)
-		r = creel_err_set(err, CREEL_E_NOTFOUND, 0,
-				  "creel.lock was made with %s and this is %s: use that one, or creel build --update",
-				  json_string_value(json_object_get(pinned, "toolchain")), g.version);
+		r = creel_err_set(
+			err, CREEL_E_NOTFOUND, 0,
+			"creel.lock was made with %s and this is %s: use that one, or creel build --update",
+			json_string_value(json_object_get(pinned, "toolchain")), g.version);
 	for (size_t i = 0; r == 0 && i < want->n; i++)
 		r = install(b, &g, want->v[i].s, err);
 	if (r == 0)

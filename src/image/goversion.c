@@ -52,7 +52,8 @@ int creel_goversion_parse(const char *text, json_t *ret, struct creel_err *err)
 		}
 		const char *colon = memmem(text, n, ": go", 4), *slash = text;
 		if (!colon)
-			return creel_err_set(err, CREEL_E_SYNTAX, 0, "go version: '%.*s'", (int)(n < 80 ? n : 80), text);
+			return creel_err_set(err, CREEL_E_SYNTAX, 0, "go version: '%.*s'",
+					     (int)(n < 80 ? n : 80), text);
 		for (const char *p = text; p < colon; p++)
 			if (*p == '/')
 				slash = p + 1;

@@ -1,4 +1,5 @@
 #include "image/image.h"
+#include "base/clock.h"
 #include "image/aptsources.h"
 #include "image/bom.h"
 #include "image/build.h"
@@ -55,15 +56,17 @@ static int sources_take(const struct creel_recipe *recipe, struct creel_buf *out
 		r = creel_tree_read(path, &text, err);
 		if (r == 0)
 			r = creel_aptsources_pick(creel_buf_str(&text), dot && strcmp(dot, ".sources") == 0,
-						  recipe->debian.suite.s, recipe->debian.snapshot.s, out, err);
+						  recipe->debian.suite.s, recipe->debian.snapshot.s, out,
+						  err);
 		found += r > 0 ? r : 0;
 	}
 	globfree(&g);
 	if (r >= 0 && found == 0)
-		return creel_err_set(err, CREEL_E_NOTFOUND, 0,
-				     "no apt source of this machine has the suite %s; write one to a file and set "
-				     "CREEL_APT_SOURCES to its path",
-				     recipe->debian.suite.s);
+		return creel_err_set(
+			err, CREEL_E_NOTFOUND, 0,
+			"no apt source of this machine has the suite %s; write one to a file and set "
+			"CREEL_APT_SOURCES to its path",
+			recipe->debian.suite.s);
 	return r < 0 ? r : 0;
 }
 
@@ -136,11 +139,14 @@ static int hash_make(const struct creel_image_spec *spec, const struct creel_ima
 	crypto_generichash_update(&h, files, 32);
 	for (const char *const *m = build_modules; *m; m++)
 		hash_word(&h, *m);
+	for (const char *const *m = build_docker_modules; spec->recipe->docker.v && *m; m++)
+		hash_word(&h, *m);
 	crypto_generichash_update(&h, init.data, init.len);
-	for (const char *const *g = env->guest; r == 0 && *g; g++) {
+	for (size_t i = 0; r == 0 && i < CREEL_IMAGE_GUEST && env->guest[i].path; i++) {
 		struct creel_buf autoclean(creel_buf_fini) program;
 		creel_buf_init(&program, 16 << 20);
-		r = creel_tree_read(*g, &program, err);
+		r = creel_tree_read(env->guest[i].path, &program, err);
+		hash_word(&h, env->guest[i].name);
 		crypto_generichash_update(&h, program.data, program.len);
 	}
 	hash_word(&h, rest);
@@ -180,12 +186,16 @@ static int guest_give(struct build *b, struct creel_err *err)
 {
 	int r = 0;
 
-	for (const char *const *g = b->env->guest; r == 0 && *g; g++) {
+	for (size_t i = 0; r == 0 && i < CREEL_IMAGE_GUEST && b->env->guest[i].path; i++) {
 		struct creel_buf autoclean(creel_buf_fini) program;
 		char name[NAME_MAX];
 		creel_buf_init(&program, 16 << 20);
-		(void)snprintf(name, sizeof(name), "guest/%s", strrchr(*g, '/') + 1);
-		r = creel_tree_read(*g, &program, err);
+		int n = snprintf(name, sizeof(name), "guest/%s", b->env->guest[i].name);
+		/* one folder; the step that installs them makes the others */
+		for (char *p = name + sizeof("guest/") - 1; n > 0 && *p; p++)
+			if (*p == '/')
+				*p = '!';
+		r = creel_tree_read(b->env->guest[i].path, &program, err);
 		if (r == 0)
 			r = build_give(b, name, program.data, program.len, err);
 	}
@@ -207,7 +217,8 @@ int build_prepare(struct build *b, struct creel_err *err)
 		r = creel_err_set(err, CREEL_E_OS, errno, "give %s to the build", path);
 	b->counter_fd = r < 0 ? -1 : memfd_create("creel-fetched", MFD_CLOEXEC);
 	void *counter = b->counter_fd >= 0 && ftruncate(b->counter_fd, sizeof(uint64_t)) == 0
-				? mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, b->counter_fd, 0)
+				? mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED,
+				       b->counter_fd, 0)
 				: MAP_FAILED;
 	if (r == 0 && counter == MAP_FAILED)
 		r = creel_err_set(err, CREEL_E_OS, errno, "make the counter");
@@ -250,8 +261,8 @@ static int parts_make(struct build *b, const char *sources, struct creel_err *er
 	return r;
 }
 
-static int build_locked(struct build *b, const char *sources, const uint8_t files[32], struct creel_image *out,
-			struct creel_err *err)
+static int build_locked(struct build *b, const char *sources, const uint8_t files[32],
+			struct creel_image *out, struct creel_err *err)
 {
 	uint8_t staged[32];
 	int r = build_prepare(b, err);
@@ -288,7 +299,8 @@ static int find_or_build(struct build *b, const char *sources, const uint8_t fil
 		return 0;
 	if (r < 0 && b->pinned)
 		return r;
-	if (!b->pinned && !(b->lock = json_pack("{s:o}", "asks", creel_lock_asks(b->spec->recipe, build_arch()))))
+	if (!b->pinned &&
+	    !(b->lock = json_pack("{s:o}", "asks", creel_lock_asks(b->spec->recipe, build_arch()))))
 		return creel_err_nomem(err);
 	if (!(b->bom = json_object()))
 		return creel_err_nomem(err);
@@ -311,8 +323,8 @@ static int find_or_build(struct build *b, const char *sources, const uint8_t fil
 }
 
 /* What the recipe is at these sources, before anything is built. */
-static int ask(struct build *b, uint8_t files[32], struct creel_buf *sources, char key[65], struct creel_image *out,
-	       struct creel_err *err)
+static int ask(struct build *b, uint8_t files[32], struct creel_buf *sources, char key[65],
+	       struct creel_image *out, struct creel_err *err)
 {
 	const struct creel_image_spec *spec = b->spec;
 
@@ -345,9 +357,11 @@ int creel_image_build(const struct creel_image_spec *spec, const struct creel_im
 	char key[65];
 
 	creel_buf_init(&sources, 1 << 20);
+	int64_t since = creel_clock_ms();
 	int r = ask(&b, files, &sources, key, &out, err);
 	if (r == 0)
 		r = find_or_build(&b, creel_buf_str(&sources), files, key, &out, err);
+	out.ms = (uint64_t)(creel_clock_ms() - since);
 	json_decref(b.lock);
 	json_decref(b.bom);
 	if (r < 0)

@@ -16,10 +16,10 @@
 struct creel_image_spec {
 	const char *name; /* for messages and the manifest */
 	const struct creel_recipe *recipe;
-	int dirfd; /* the recipe's folder: sources of files; -1 for a built-in */
+	int dirfd;             /* the recipe's folder: sources of files; -1 for a built-in */
 	const char *lock_path; /* creel.lock, which need not exist; NULL: none is looked for */
 	const char *lock_name; /* its entry */
-	bool update; /* resolve anew, whatever the lock file or an earlier build says */
+	bool update;           /* resolve anew, whatever the lock file or an earlier build says */
 };
 
 /** Load a built-in recipe. @return 0, CREEL_E_NOTFOUND (there is none of that name), ... */
@@ -28,15 +28,20 @@ int creel_image_builtin(const char *name, struct creel_recipe *ret, struct creel
 struct creel_image_progress {
 	int step, steps;
 	const char *what;
-	uint64_t ms;	  /* since the step began; 0 at its beginning */
+	uint64_t ms;      /* since the step began; 0 at its beginning */
 	uint64_t fetched; /* octets that came from registries in it */
 };
 
+enum { CREEL_IMAGE_GUEST = 32 };
 struct creel_image_env {
 	const char *cache;     /* absolute; made when missing */
 	const char *init_path; /* creel-init */
 	const char *step_path; /* creel-step */
-	const char *guest[8];  /* our programs that every image has in /usr/lib/creel; ended by NULL */
+	/** What of ours goes into /usr/lib/creel: programs of every image, a recipe's plugin; ended by NULL. */
+	struct {
+		const char *path; /* on this machine */
+		const char *name; /* below /usr/lib/creel: "openclaw/index.js" */
+	} guest[CREEL_IMAGE_GUEST];
 	/** When a step begins, and a few times a second while it runs; may be NULL. */
 	void (*progress)(void *ctx, const struct creel_image_progress *p);
 	/** Asked a few times a second: stop? May be NULL. */
@@ -48,6 +53,7 @@ struct creel_image {
 	char id[65];
 	char dir[512];
 	bool built;  /* false: it was there */
+	uint64_t ms; /* what building it took, waiting for another builder included */
 	bool pinned; /* by the lock file */
 	bool stale;  /* the lock file has it for other packages than the recipe asks for */
 };

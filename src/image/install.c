@@ -13,9 +13,8 @@ enum { FILE_MAX = 32 << 20, PATH_LEN = 1024 };
 
 static int open_in(int root, const char *path, uint64_t flags, uint64_t mode)
 {
-	struct open_how how = {.flags = flags | O_CLOEXEC,
-			       .mode = mode,
-			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+	struct open_how how = {
+		.flags = flags | O_CLOEXEC, .mode = mode, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
 	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
 }
 
@@ -129,8 +128,8 @@ static int group_join(int root, const char *user, const struct creel_str *group,
 			r = creel_buf_adds(&out, "\n", err);
 	}
 	if (r == 0 && !found)
-		r = creel_err_set(err, CREEL_E_CONFIG, 0, "line %u: no group %s in the image", group->pos.line,
-				  group->s);
+		r = creel_err_set(err, CREEL_E_CONFIG, 0, "line %u: no group %s in the image",
+				  group->pos.line, group->s);
 	autofd int fd = r < 0 ? -1 : open_in(root, "/etc/group", O_WRONLY | O_TRUNC, 0);
 	if (r == 0 && fd < 0)
 		r = creel_err_set(err, CREEL_E_OS, errno, "open /etc/group of the image");
@@ -202,14 +201,15 @@ static int link_install(int root, const struct creel_file_cfg *f, struct creel_e
 static int file_install(int root, int in, const struct creel_recipe *r, size_t at, struct creel_err *err)
 {
 	const struct creel_file_cfg *f = &r->files.v[at];
-	struct creel_buf autoclean(creel_buf_fini) data;
+	struct creel_buf autoclean(creel_buf_fini) data = {0};
 	char source[40];
 
 	if (f->link.s)
 		return link_install(root, f, err);
 	creel_buf_init(&data, FILE_MAX);
 	(void)snprintf(source, sizeof(source), "files/%zu", at);
-	int rc = f->content.s ? creel_buf_adds(&data, f->content.s, err) : source_read(in, source, &data, err);
+	int rc = f->content.s ? creel_buf_adds(&data, f->content.s, err)
+			      : source_read(in, source, &data, err);
 	return rc < 0 ? rc : place(root, f->name.s, owner_id(r, f->owner.s), (mode_t)f->mode.v, &data, err);
 }
 
@@ -218,7 +218,7 @@ static int urls_install(int root, int in, const struct creel_recipe *r, struct c
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < r->url.n; i++) {
-		struct creel_buf autoclean(creel_buf_fini) data;
+		struct creel_buf autoclean(creel_buf_fini) data = {0};
 		char source[40];
 		if (r->url.v[i].unpack.v)
 			continue;
@@ -307,7 +307,7 @@ static int package_links(int root, const char *package, struct creel_err *err)
 	else if (json_is_string(bin))
 		rc = link_bin(root, package, package, json_string_value(bin), err);
 	else
-		json_object_foreach(bin, key, v)
+		json_object_foreach (bin, key, v)
 			if (rc == 0 && json_is_string(v))
 				rc = link_bin(root, package, key, json_string_value(v), err);
 	json_decref(j);
@@ -381,12 +381,13 @@ static int openclaw_patch(int root, struct creel_err *err)
 			changed += n;
 		}
 	}
-	return changed > 0 ? 0
-			   : creel_err_set(err, CREEL_E_NOTFOUND, 0,
-					   "openclaw: the worker's start limit stands nowhere in this version");
+	return changed > 0
+		       ? 0
+		       : creel_err_set(err, CREEL_E_NOTFOUND, 0,
+				       "openclaw: the worker's start limit stands nowhere in this version");
 }
 
-/* Our own programs, that the builder gave. */
+/* Our own files, that the builder gave; a `!` in a name stands for a folder's `/`. */
 static int guest_install(int root, int in, struct creel_err *err)
 {
 	int fd = openat(in, "guest", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -395,16 +396,21 @@ static int guest_install(int root, int in, struct creel_err *err)
 	int r = 0;
 
 	for (struct dirent *e; r == 0 && d && (e = readdir(d));) {
-		struct creel_buf autoclean(creel_buf_fini) data;
+		struct creel_buf autoclean(creel_buf_fini) data = {0};
 		if (e->d_name[0] == '.')
 			continue;
 		creel_buf_init(&data, 16 << 20);
 		r = source_read(dirfd(d), e->d_name, &data, err);
 		(void)snprintf(path, sizeof(path), "/usr/lib/creel/%s", e->d_name);
+		bool program = !strchr(path, '!');
+		for (char *p = path; *p; p++)
+			if (*p == '!')
+				*p = '/';
 		if (r == 0)
-			r = place(root, path, 0, 0755, &data, err);
+			r = place(root, path, 0, program ? 0755 : 0644, &data, err);
 	}
-	const struct creel_file_cfg why = {.name.s = "/usr/local/bin/creel-why", .link.s = "/usr/lib/creel/creel-why"};
+	const struct creel_file_cfg why = {.name.s = "/usr/local/bin/creel-why",
+					   .link.s = "/usr/lib/creel/creel-why"};
 	return r < 0 || !d ? r : link_install(root, &why, err);
 }
 

@@ -76,7 +76,8 @@ static json_t *sorted(json_t *list)
 	json_t *p, *out = v ? json_array() : NULL;
 
 	if (out) {
-		json_array_foreach(list, i, p) v[i] = p;
+		json_array_foreach (list, i, p)
+			v[i] = p;
 		qsort(v, n, sizeof(*v), by_use);
 		for (i = 0; i < n; i++)
 			(void)json_array_append(out, v[i]);
@@ -106,12 +107,12 @@ json_t *creel_image_list(const char *cache, struct creel_err *err)
 			continue;
 		json_t *m = creel_image_json(dir, "manifest.json", &ignored);
 		const char *recipe = json_string_value(json_object_get(m, "recipe"));
-		(void)json_array_append_new(
-			list, json_pack("{s:s, s:s, s:I, s:I, s:I, s:b}", "id", e->d_name, "recipe",
-					recipe ? recipe : "?", "built",
-					json_integer_value(json_object_get(m, "built")), "size", size_of(dir),
-					"used", (json_int_t)st.st_mtime, "in_use",
-					json_object_get(used, e->d_name) != NULL));
+		(void)json_array_append_new(list,
+					    json_pack("{s:s, s:s, s:I, s:I, s:I, s:b}", "id", e->d_name,
+						      "recipe", recipe ? recipe : "?", "built",
+						      json_integer_value(json_object_get(m, "built")), "size",
+						      size_of(dir), "used", (json_int_t)st.st_mtime, "in_use",
+						      json_object_get(used, e->d_name) != NULL));
 		json_decref(m);
 	}
 	json_decref(used);
@@ -125,7 +126,8 @@ json_t *creel_image_list(const char *cache, struct creel_err *err)
 static bool newer(json_t *list, size_t at, const char *recipe)
 {
 	for (size_t i = at + 1; i < json_array_size(list); i++)
-		if (strcmp(json_string_value(json_object_get(json_array_get(list, i), "recipe")), recipe) == 0)
+		if (strcmp(json_string_value(json_object_get(json_array_get(list, i), "recipe")), recipe) ==
+		    0)
 			return true;
 	return false;
 }
@@ -150,7 +152,7 @@ int creel_image_prune(const char *cache, bool all, json_t **ret, struct creel_er
 	size_t i;
 	int r = list ? 0 : err->code;
 
-	json_array_foreach(list, i, p) {
+	json_array_foreach (list, i, p) {
 		if (r < 0 || json_is_true(json_object_get(p, "in_use")) ||
 		    (!all && !newer(list, i, json_string_value(json_object_get(p, "recipe")))))
 			continue;

@@ -21,9 +21,13 @@ static json_t *strings(const struct creel_strs *l)
 
 json_t *creel_lock_asks(const struct creel_recipe *r, const char *arch)
 {
+	json_t *debian = strings(&r->debian.packages);
+
+	if (r->docker.v)
+		(void)json_array_append_new(debian, json_string("docker.io"));
 	return json_pack("{s:s, s:s, s:s?, s:o, s:o, s:o}", "arch", arch, "suite", r->debian.suite.s,
-			 "snapshot", r->debian.snapshot.s, "debian", strings(&r->debian.packages), "npm",
-			 strings(&r->npm), "go", strings(&r->go));
+			 "snapshot", r->debian.snapshot.s, "debian", debian, "npm", strings(&r->npm), "go",
+			 strings(&r->go));
 }
 
 /* @return the file's root; NULL: there is none (err->code 0), or an error */
@@ -68,7 +72,7 @@ static bool packages_ok(const json_t *list)
 	size_t i;
 	json_t *p;
 
-	json_array_foreach((json_t *)list, i, p)
+	json_array_foreach ((json_t *)list, i, p)
 		if (!json_is_string(json_object_get(p, "name")) ||
 		    !json_is_string(json_object_get(p, "version")) ||
 		    strpbrk(json_string_value(json_object_get(p, "name")), " \n\t:*") ||
@@ -87,7 +91,7 @@ static bool entry_ok(const json_t *e)
 	    !json_is_string(json_object_get(kernel, "name")) ||
 	    !json_is_string(json_object_get(kernel, "version")))
 		return false;
-	json_array_foreach((json_t *)json_object_get(go, "programs"), i, p)
+	json_array_foreach ((json_t *)json_object_get(go, "programs"), i, p)
 		if (!json_is_string(json_object_get(p, "program")))
 			return false;
 	return !go || json_is_string(json_object_get(go, "toolchain"));
@@ -106,9 +110,10 @@ int creel_lock_read(const char *path, const char *name, const struct creel_recip
 		if (entry_ok(e))
 			*ret = json_incref(e);
 		else
-			rc = creel_err_set(err, CREEL_E_CONFIG, 0,
-					   "%s: the entry of %s is not right; creel build --update makes it anew",
-					   path, name);
+			rc = creel_err_set(
+				err, CREEL_E_CONFIG, 0,
+				"%s: the entry of %s is not right; creel build --update makes it anew", path,
+				name);
 	}
 	json_decref(asks);
 	json_decref(j);

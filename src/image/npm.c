@@ -22,8 +22,8 @@ static int config_take(struct npm *n, struct creel_err *err)
 	json_t *v;
 
 	creel_buf_init(&text, 1 << 20);
-	int r = registries_ask((const char *const[]){n->tool.program, "config", "list", "--json", NULL}, &text,
-			       err);
+	int r = registries_ask((const char *const[]){n->tool.program, "config", "list", "--json", NULL},
+			       &text, err);
 	if (r < 0)
 		return r;
 	json_t *j = json_loadb(creel_buf_str(&text), text.len, 0, NULL);
@@ -33,7 +33,7 @@ static int config_take(struct npm *n, struct creel_err *err)
 		proxy = json_string_value(json_object_get(j, "proxy"));
 	if (!main)
 		r = creel_err_set(err, CREEL_E_CHILD, 0, "npm config list: no registry");
-	json_object_foreach(j, key, v) {
+	json_object_foreach (j, key, v) {
 		size_t len = strlen(key);
 		const char *url = json_string_value(v);
 		bool scope = key[0] == '@' && len > 10 && strcmp(key + len - 9, ":registry") == 0;
@@ -56,7 +56,8 @@ static int npm_run(struct build *b, struct npm *n, const char *const *argv, bool
 				  "npm_config_globalconfig=/nonexistent", "npm_config_audit=false",
 				  "npm_config_fund=false", "npm_config_update_notifier=false",
 				  "npm_config_loglevel=error", "npm_config_fetch_retries=2",
-				  "npm_config_fetch_retry_mintimeout=1000", "npm_config_https_proxy=http://127.0.0.1:3128",
+				  "npm_config_fetch_retry_mintimeout=1000",
+				  "npm_config_https_proxy=http://127.0.0.1:3128",
 				  "npm_config_proxy=http://127.0.0.1:3128",
 				  cache ? "npm_config_cache=/cache" : "npm_config_cache=/tmp/npm",
 				  "npm_config_omit_lockfile_registry_resolved=true", NULL}};
@@ -92,10 +93,18 @@ static int resolve(struct build *b, struct npm *n, struct creel_err *err)
 		"mkdir -p /work/npm && cd /work/npm && echo '{\"private\":true}' >package.json && "
 		"\"$@\" && exec \"$1\" install --package-lock-only --ignore-scripts --omit=dev";
 	const struct creel_strs *want = &b->spec->recipe->npm;
-	struct creel_buf autoclean(creel_buf_fini) text;
-	const char *argv[SPECS + 16] = {"/bin/sh",    "-c",	      script,		"npm",
-					n->tool.program, "install", "--package-lock-only", "--ignore-scripts",
-					"--save-exact", "--omit=dev", "--"};
+	struct creel_buf autoclean(creel_buf_fini) text = {0};
+	const char *argv[SPECS + 16] = {"/bin/sh",
+					"-c",
+					script,
+					"npm",
+					n->tool.program,
+					"install",
+					"--package-lock-only",
+					"--ignore-scripts",
+					"--save-exact",
+					"--omit=dev",
+					"--"};
 	char specs[SPECS][320];
 	size_t at = 11;
 
@@ -115,15 +124,17 @@ static int resolve(struct build *b, struct npm *n, struct creel_err *err)
 	json_t *packages = json_object_get(j, "packages");
 	const char *key;
 	if (!json_is_object(packages))
-		r = creel_err_set(err, CREEL_E_CHILD, 0, "npm wrote no lock file of version 3: npm 7 or later is needed");
-	json_object_foreach(packages, key, p) {
+		r = creel_err_set(err, CREEL_E_CHILD, 0,
+				  "npm wrote no lock file of version 3: npm 7 or later is needed");
+	json_object_foreach (packages, key, p) {
 		const char *from = json_string_value(json_object_get(p, "resolved"));
 		/* where it came from is the builder's; what it is, its hash says */
 		if (from && json_object_get(p, "integrity"))
 			(void)json_object_del(p, "resolved");
 		else if (key[0] && !json_object_get(p, "integrity") && !json_object_get(p, "inBundle") &&
 			 !json_object_get(p, "link") && r == 0)
-			r = creel_err_set(err, CREEL_E_UNSUPP, 0, "npm package %s has no integrity hash", key);
+			r = creel_err_set(err, CREEL_E_UNSUPP, 0, "npm package %s has no integrity hash",
+					  key);
 	}
 	if (r == 0 && json_object_set(b->lock, "npm", packages) < 0)
 		r = creel_err_nomem(err);
@@ -166,8 +177,8 @@ static int scripts_run(struct build *b, struct npm *n, struct creel_err *err)
 		creel_install_npm_name(named->v[i].s, names[i], sizeof(names[i]));
 		(void)snprintf(path, sizeof(path), "node_modules/%.320s", names[i]);
 		if (!json_object_get(packages, path))
-			return creel_err_set(err, CREEL_E_CONFIG, 0, "npm_scripts: no package %s is installed",
-					     names[i]);
+			return creel_err_set(err, CREEL_E_CONFIG, 0,
+					     "npm_scripts: no package %s is installed", names[i]);
 		argv[at++] = names[i];
 	}
 	return npm_run(b, n, argv, false, err);
@@ -190,10 +201,11 @@ static int installed_take(struct build *b, struct creel_err *err)
 
 static int steps(struct build *b, struct npm *n, struct creel_err *err)
 {
-	static const char script[] = "mkdir -p /work/root/opt/npm && cp /in/npm/package.json "
-				     "/in/npm/package-lock.json /work/root/opt/npm && \"$1\" ci --prefix /work/root/opt/npm "
-				     "--ignore-scripts --omit=dev && rm -f /work/root/opt/npm/package*.json && "
-				     "mv /work/root/opt/npm/node_modules/.package-lock.json /work/npm.json";
+	static const char script[] =
+		"mkdir -p /work/root/opt/npm && cp /in/npm/package.json "
+		"/in/npm/package-lock.json /work/root/opt/npm && \"$1\" ci --prefix /work/root/opt/npm "
+		"--ignore-scripts --omit=dev && rm -f /work/root/opt/npm/package*.json && "
+		"mv /work/root/opt/npm/node_modules/.package-lock.json /work/npm.json";
 	int r = config_take(n, err);
 
 	(void)snprintf(n->path, sizeof(n->path), "PATH=%s:/usr/local/bin:/usr/bin:/bin", n->tool.dir);
@@ -205,8 +217,8 @@ static int steps(struct build *b, struct npm *n, struct creel_err *err)
 		r = lock_give(b, err);
 	if (r == 0)
 		r = npm_run(b, n,
-			    (const char *const[]){"/bin/sh", "-c", script, "npm", n->tool.program, NULL}, true,
-			    err);
+			    (const char *const[]){"/bin/sh", "-c", script, "npm", n->tool.program, NULL},
+			    true, err);
 	if (r == 0)
 		r = installed_take(b, err);
 	if (r == 0 && b->spec->recipe->npm_scripts.n > 0)

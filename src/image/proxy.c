@@ -22,10 +22,10 @@ enum {
 };
 
 enum state {
-	HEAD,	/* the client's request */
-	DIAL,	/* connecting */
+	HEAD,   /* the client's request */
+	DIAL,   /* connecting */
 	PARENT, /* the builder's proxy answers our CONNECT */
-	HELLO,	/* a tunnel stands; its first octets must name the registry */
+	HELLO,  /* a tunnel stands; its first octets must name the registry */
 	RELAY,
 };
 
@@ -175,7 +175,8 @@ static void dial(struct conn *c)
 		c->up = NULL;
 	}
 	refuse(c, "502 Bad Gateway", c->host->name, c->host->port,
-	       c->host->n_addrs == 0 ? "the registry's name does not resolve" : "the registry cannot be reached");
+	       c->host->n_addrs == 0 ? "the registry's name does not resolve"
+				     : "the registry cannot be reached");
 }
 
 /* The first octets of a tunnel: TLS for this registry, or nothing goes on. */
@@ -242,8 +243,9 @@ static void relay(struct conn *c)
 	bufferevent_set_timeouts(c->client, &idle, &idle);
 	if (c->state == DIAL && c->host->parent && c->tunnel) {
 		c->state = PARENT;
-		evbuffer_add_printf(bufferevent_get_output(c->up), "CONNECT %s:%u HTTP/1.1\r\nHost: %s:%u\r\n\r\n",
-				    c->host->name, c->host->port, c->host->name, c->host->port);
+		evbuffer_add_printf(bufferevent_get_output(c->up),
+				    "CONNECT %s:%u HTTP/1.1\r\nHost: %s:%u\r\n\r\n", c->host->name,
+				    c->host->port, c->host->name, c->host->port);
 		bufferevent_setcb(c->up, parent_read, NULL, up_event, c);
 		bufferevent_enable(c->up, EV_READ);
 		return;
@@ -257,7 +259,9 @@ static void relay(struct conn *c)
 	bufferevent_setcb(c->up, up_read, up_drained, up_event, c);
 	bufferevent_write_buffer(c->up, c->first);
 	bufferevent_setcb(c->client,
-			  c->state == HELLO ? hello_read : c->tunnel ? tunnel_read : request_read,
+			  c->state == HELLO ? hello_read
+			  : c->tunnel       ? tunnel_read
+					    : request_read,
 			  client_drained, client_gone, c);
 	bufferevent_enable(c->client, EV_READ);
 	bufferevent_enable(c->up, EV_READ);
@@ -445,8 +449,9 @@ int creel_proxy_serve(int listen_fd, const struct creel_proxy_host *hosts, size_
 	struct proxy p = {.hosts = hosts, .n_hosts = n, .counter = counter};
 
 	p.base = event_base_new();
-	struct evconnlistener *l =
-		p.base ? evconnlistener_new(p.base, accepted, &p, LEV_OPT_CLOSE_ON_FREE, 0, listen_fd) : NULL;
+	struct evconnlistener *l = p.base ? evconnlistener_new(p.base, accepted, &p, LEV_OPT_CLOSE_ON_FREE, 0,
+							       listen_fd)
+					  : NULL;
 	if (!l)
 		return creel_err_set(err, CREEL_E_OS, errno, "proxy");
 	(void)event_base_dispatch(p.base);

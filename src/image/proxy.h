@@ -16,8 +16,8 @@ enum { CREEL_PROXY_ADDRS = 8, CREEL_PROXY_HOSTS = 32 };
 struct creel_proxy_host {
 	char name[256]; /* lower case */
 	uint16_t port;
-	bool tls;    /* https:// */
-	bool parent; /* the addresses are those of the builder's own proxy, to be asked by CONNECT */
+	bool tls;       /* https:// */
+	bool parent;    /* the addresses are those of the builder's own proxy, to be asked by CONNECT */
 	size_t n_addrs; /* 0: the name did not resolve */
 	struct {
 		struct sockaddr_storage addr;
@@ -38,5 +38,5 @@ int creel_proxy_host_print(const struct creel_proxy_host *h, char *ret, size_t s
  * @param counter    octets that came from registries; NULL: not counted
  * @return CREEL_E_*; does not return otherwise
  */
-int creel_proxy_serve(int listen_fd, const struct creel_proxy_host *hosts, size_t n,
-		      uint64_t *counter, struct creel_err *err);
+int creel_proxy_serve(int listen_fd, const struct creel_proxy_host *hosts, size_t n, uint64_t *counter,
+		      struct creel_err *err);

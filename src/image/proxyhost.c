@@ -1,7 +1,7 @@
 #include "image/proxy.h"
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <event2/util.h>
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -20,9 +20,11 @@ static int url_split(const char *url, bool *ret_tls, char *ret_host, size_t size
 	unsigned long port = tls ? 443 : 80;
 
 	if (!p || n == 0 || n >= size)
-		return creel_err_set(err, CREEL_E_INVALID, 0, "'%.80s' is no http:// or https:// address", url);
+		return creel_err_set(err, CREEL_E_INVALID, 0, "'%.80s' is no http:// or https:// address",
+				     url);
 	if (memchr(p, '@', strcspn(p, "/?#")))
-		return creel_err_set(err, CREEL_E_UNSUPP, 0, "a registry or proxy with a password in its address");
+		return creel_err_set(err, CREEL_E_UNSUPP, 0,
+				     "a registry or proxy with a password in its address");
 	if (p[n] == ':')
 		port = strtoul(p + n + 1, NULL, 10);
 	if (port == 0 || port > 65535)
@@ -105,7 +107,8 @@ int registries_add(struct registries *r, const char *url, const char *proxy, str
 		bool tls = false;
 		if ((rc = url_split(parent, &tls, name, sizeof(name), &port, err)) < 0 || tls)
 			return rc < 0 ? creel_err_add(err, "your proxy")
-				      : creel_err_set(err, CREEL_E_UNSUPP, 0, "your proxy: it must be http://");
+				      : creel_err_set(err, CREEL_E_UNSUPP, 0,
+						      "your proxy: it must be http://");
 		h.parent = true;
 		resolve(&h, name, port);
 	} else {

@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "image/build.h"
 #include "linux/fdpass.h"
 #include "linux/proc.h"
@@ -50,21 +51,13 @@ __attribute__((format(printf, 2, 3))) static void args_addf(struct args *a, cons
 	va_end(ap);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static void report(struct build *b)
 {
 	const struct creel_image_progress p = {
 		.step = b->step,
 		.steps = b->steps,
 		.what = b->what,
-		.ms = now_ms() - b->began_ms,
+		.ms = (uint64_t)creel_clock_ms() - b->began_ms,
 		.fetched = b->counter ? __atomic_load_n(b->counter, __ATOMIC_RELAXED) : 0,
 	};
 	if (b->env->progress)
@@ -75,7 +68,7 @@ void build_step(struct build *b, const char *what)
 {
 	b->step++;
 	b->what = what;
-	b->began_ms = now_ms();
+	b->began_ms = (uint64_t)creel_clock_ms();
 	if (b->counter)
 		__atomic_store_n(b->counter, 0, __ATOMIC_RELAXED);
 	report(b);
@@ -107,7 +100,8 @@ static int maps_give(struct build *b, int ctl, pid_t pid, struct creel_err *err)
 	size_t n = 0;
 
 	if (creel_fdpass_recv(ctl, &word, 1, NULL, 0, &n, err) < 0 || word != 'U')
-		return creel_err_set(err, CREEL_E_DENIED, 0, "this host does not let a build step be confined");
+		return creel_err_set(err, CREEL_E_DENIED, 0,
+				     "this host does not let a build step be confined");
 	int r = creel_idmap_apply(&b->ids, pid, err);
 	return r < 0 ? r : creel_fdpass_send(ctl, "M", 1, NULL, 0, err);
 }
@@ -194,7 +188,8 @@ static int network_give(struct build *b, const struct registries *reg, int ctl, 
 
 	autofd int listener = n == 1 ? fd : -1;
 	if (got < 0 || word != 'L' || listener < 0)
-		return creel_err_set(err, CREEL_E_DENIED, 0, "this host does not let a build step be confined");
+		return creel_err_set(err, CREEL_E_DENIED, 0,
+				     "this host does not let a build step be confined");
 	int r = proxy_start(b, reg, listener, ret_proxy, err);
 	return r < 0 ? r : creel_fdpass_send(ctl, "P", 1, NULL, 0, err);
 }
@@ -219,7 +214,8 @@ static int attend(struct build *b, struct child *c, struct creel_err *err)
 	return ws;
 }
 
-static int command_line(struct build *b, const struct run *run, bool out, struct args *a, struct creel_err *err)
+static int command_line(struct build *b, const struct run *run, bool out, struct args *a,
+			struct creel_err *err)
 {
 	args_add(a, b->env->step_path);
 	args_add(a, "--ctl");
@@ -241,8 +237,11 @@ static int command_line(struct build *b, const struct run *run, bool out, struct
 	for (size_t i = 0; i < RUN_ENV && run->env[i]; i++)
 		args_addf(a, "--env=%s", run->env[i]);
 	static const char *const env[] = {
-		"HOME=/nonexistent", "LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"SOURCE_DATE_EPOCH=1", "TMPDIR=/tmp",
+		"HOME=/nonexistent",
+		"LC_ALL=C",
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"SOURCE_DATE_EPOCH=1",
+		"TMPDIR=/tmp",
 	};
 	for (size_t i = 0; i < ELEMENTSOF(env); i++)
 		args_addf(a, "--env=%s", env[i]);
@@ -262,7 +261,8 @@ static int command_line(struct build *b, const struct run *run, bool out, struct
 int build_run(struct build *b, const struct run *run, struct creel_err *err)
 {
 	struct args autoclean(args_fini) a = {0};
-	struct child autoclean(end) step = {.pidfd = -1, .ctl = -1}, autoclean(end) proxy = {.pidfd = -1, .ctl = -1};
+	struct child autoclean(end) step = {.pidfd = -1, .ctl = -1},
+				    autoclean(end) proxy = {.pidfd = -1, .ctl = -1};
 	int r = command_line(b, run, run->out != NULL, &a, err);
 
 	if (r < 0)

@@ -164,7 +164,7 @@ json_t *creel_image_json(const char *dir, const char *name, struct creel_err *er
 		return NULL;
 	json_t *j = json_loadb(creel_buf_str(&text), text.len, 0, NULL);
 	if (!j)
-		creel_err_set(err, CREEL_E_BROKEN, 0, "%s is damaged: creel build --prune --all, then build again",
-			      path);
+		creel_err_set(err, CREEL_E_BROKEN, 0,
+			      "%s is damaged: creel build --prune --all, then build again", path);
 	return j;
 }

@@ -1,9 +1,9 @@
 #include "image/tool.h"
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <stdbool.h>
 #include <unistd.h>
 
 static bool beneath(const char *path, const char *dir)
@@ -56,10 +56,11 @@ int tool_find(const char *name, const char *hint, struct tool *ret, struct creel
 		if (slash && strcmp(slash, "/bin") == 0 && slash != t.prefix)
 			*slash = '\0';
 		if (!beneath(real, t.prefix) || strchr(t.prefix, ':') || (home && beneath(home, t.prefix)))
-			return creel_err_set(err, CREEL_E_UNSUPP, 0,
-					     "%s stands in %s, which a build step cannot see without your home: "
-					     "install it in a folder of its own",
-					     name, t.dir);
+			return creel_err_set(
+				err, CREEL_E_UNSUPP, 0,
+				"%s stands in %s, which a build step cannot see without your home: "
+				"install it in a folder of its own",
+				name, t.dir);
 	}
 	*ret = t;
 	return 0;

@@ -23,8 +23,21 @@ static int fetch(struct build *b, const struct creel_url_cfg *u, size_t at, stru
 	}
 	(void)snprintf(to, sizeof(to), "/work/url-%zu", at);
 	(void)snprintf(limit, sizeof(limit), "%d", URL_MAX);
-	const char *const argv[] = {"curl", "-fsSL", "--proto", "=https", "--proto-redir", "=https",
-				    "--max-filesize", limit, "--retry", "2", "-o", to, "--", u->url.s, NULL};
+	const char *const argv[] = {"curl",
+				    "-fsSL",
+				    "--proto",
+				    "=https",
+				    "--proto-redir",
+				    "=https",
+				    "--max-filesize",
+				    limit,
+				    "--retry",
+				    "2",
+				    "-o",
+				    to,
+				    "--",
+				    u->url.s,
+				    NULL};
 	return r < 0 ? r : build_run(b, &(struct run){.argv = argv, .registries = &reg}, err);
 }
 
@@ -62,13 +75,14 @@ static int check(struct build *b, const struct creel_url_cfg *u, size_t at, stru
 
 static int unpack(struct build *b, const struct creel_url_cfg *u, size_t at, struct creel_err *err)
 {
-	static const char script[] = "mkdir -p \"/work/root$1\" && exec tar -x --no-same-owner -f \"$2\" -C \"/work/root$1\"";
+	static const char script[] =
+		"mkdir -p \"/work/root$1\" && exec tar -x --no-same-owner -f \"$2\" -C \"/work/root$1\"";
 	char from[40];
 
 	(void)snprintf(from, sizeof(from), "/in/url-%zu", at);
 	return build_run(b,
-			 &(struct run){.argv = (const char *const[]){"/bin/sh", "-c", script, "tar", u->name.s,
-								     from, NULL}},
+			 &(struct run){.argv = (const char *const[]){"/bin/sh", "-c", script, "tar",
+								     u->name.s, from, NULL}},
 			 err);
 }
 

@@ -42,8 +42,8 @@ int creel_fdpass_send(int sock, const void *data, size_t len, const int *fds, si
 	return creel_err_set(err, CREEL_E_OS, errno, "send message");
 }
 
-ssize_t creel_fdpass_recv(int sock, void *buf, size_t size, int *ret_fds, size_t max_fds,
-			  size_t *ret_n_fds, struct creel_err *err)
+ssize_t creel_fdpass_recv(int sock, void *buf, size_t size, int *ret_fds, size_t max_fds, size_t *ret_n_fds,
+			  struct creel_err *err)
 {
 	struct iovec iov = {.iov_base = buf, .iov_len = size};
 	union control ctl = {0};

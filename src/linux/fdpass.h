@@ -26,5 +26,5 @@ int creel_fdpass_send(int sock, const void *data, size_t len, const int *fds, si
  * @return octets received (1 or more), CREEL_E_BUSY (non-blocking, nothing there), CREEL_E_CLOSED
  *         (end), CREEL_E_TOOBIG, CREEL_E_OS
  */
-ssize_t creel_fdpass_recv(int sock, void *buf, size_t size, int *ret_fds, size_t max_fds,
-			  size_t *ret_n_fds, struct creel_err *err);
+ssize_t creel_fdpass_recv(int sock, void *buf, size_t size, int *ret_fds, size_t max_fds, size_t *ret_n_fds,
+			  struct creel_err *err);

@@ -51,6 +51,22 @@ static size_t packet(const struct creel_flowsend *s)
 	return n;
 }
 
+/* How many of the filter's packets these messages tell of. */
+static uint64_t packets(const uint8_t *p, size_t len)
+{
+	static struct creel_flowmsg m;
+	struct creel_err err = {0};
+	uint64_t n = 0;
+	size_t at = 0;
+
+	while (creel_flowmsg_next(p, len, &at, &m, &err) > 0)
+		if (m.type == CREEL_FLOWMSG_ALLOW || m.type == CREEL_FLOWMSG_DENY)
+			n += m.count ? m.count : 1;
+		else if (m.type == CREEL_FLOWMSG_LOST && m.way != CREEL_FLOWMSG_END)
+			n += m.count;
+	return n;
+}
+
 int creel_flowsend_flush(struct creel_flowsend *s, struct creel_err *err)
 {
 	while (s->head < s->q.len) {
@@ -63,6 +79,8 @@ int creel_flowsend_flush(struct creel_flowsend *s, struct creel_err *err)
 			s->fd = -1;
 			return creel_err_set(err, CREEL_E_CLOSED, errno, "send events");
 		}
+		if (s->sum)
+			atomic_fetch_add(&s->sum->told, packets(s->q.data + s->head, n));
 		s->head += n;
 	}
 	compact(s);

@@ -1,5 +1,6 @@
 #pragma once
 #include "base/buf.h"
+#include "linux/flowsum.h"
 #include "wire/flowmsg.h"
 
 /*
@@ -9,7 +10,8 @@
 struct creel_flowsend {
 	int fd; /* -1: nobody listens, messages wait; not owned */
 	struct creel_buf q;
-	size_t head; /* octets of q that were sent */
+	size_t head;               /* octets of q that were sent */
+	struct creel_flowsum *sum; /* NULL, or where it is written what was told of the filter's packets */
 };
 
 /** @param max  octets that may wait */

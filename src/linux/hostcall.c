@@ -1,4 +1,5 @@
 #include "linux/hostcall.h"
+#include "base/clock.h"
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -9,23 +10,42 @@
 
 enum { PAUSE_MS = 250 };
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
+/* For how long, and as long as somebody can read at two descriptors; -1: nobody has to. */
+struct wait {
+	int64_t until_ms;
+	int reader[2];
+};
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+/*
+ * A pipe or a socket whose other end is closed says so unasked. One is enough: when ssh's client ends, sshd closes
+ * standard output at once, and standard error not before the session is over.
+ */
+static bool reader_gone(struct wait *w, const struct pollfd p[2])
+{
+	bool lost = false;
+
+	for (size_t i = 0; i < 2; i++)
+		if (p[i].revents == POLLNVAL) /* one that was never open tells nothing */
+			w->reader[i] = -1;
+		else
+			lost |= p[i].revents != 0;
+	return lost;
 }
 
-static int read_all(int fd, uint8_t *buf, size_t len, int64_t until_ms, struct creel_err *err)
+static int read_all(int fd, uint8_t *buf, size_t len, struct wait *w, struct creel_err *err)
 {
 	for (size_t at = 0; at < len;) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int64_t left = until_ms - now_ms();
-		int r = left <= 0 ? 0 : poll(&p, 1, (int)MIN(left, (int64_t)3600000));
+		struct pollfd p[] = {
+			{.fd = fd, .events = POLLIN}, {.fd = w->reader[0]}, {.fd = w->reader[1]}};
+		int64_t left = w->until_ms - creel_clock_ms();
+		int r = left <= 0 ? 0 : poll(p, ELEMENTSOF(p), (int)MIN(left, (int64_t)3600000));
 		if (r == 0 && left <= 0)
 			return creel_err_set(err, CREEL_E_TIMEOUT, 0, "the host has not answered in time");
 		if (r <= 0)
+			continue;
+		if (reader_gone(w, p + 1))
+			return creel_err_set(err, CREEL_E_CANCEL, 0, "who asked is gone");
+		if (p[0].revents == 0)
 			continue;
 		ssize_t n = recv(fd, buf + at, len - at, 0);
 		if (n < 0 && errno == EINTR)
@@ -50,7 +70,7 @@ static int write_all(int fd, const uint8_t *buf, size_t len, struct creel_err *e
 	return 0;
 }
 
-static int once(const struct sockaddr_un *a, uint8_t type, const struct creel_buf *payload, int64_t until_ms,
+static int once(const struct sockaddr_un *a, uint8_t type, const struct creel_buf *payload, struct wait *w,
 		struct creel_buf *ret_text, struct creel_err *err)
 {
 	struct creel_call_head h = {.len = (uint32_t)payload->len, .type = type};
@@ -64,13 +84,13 @@ static int once(const struct sockaddr_un *a, uint8_t type, const struct creel_bu
 	if (r == 0)
 		r = write_all(fd, payload->data, payload->len, err);
 	if (r == 0)
-		r = read_all(fd, head, sizeof(head), until_ms, err);
+		r = read_all(fd, head, sizeof(head), w, err);
 	if (r == 0)
 		r = creel_call_head_decode(head, &h, err);
 	if (r == 0 && h.type < CREEL_CALL_OK)
 		r = creel_err_set(err, CREEL_E_PROTO, 0, "the host's answer is none");
 	if (r == 0)
-		r = read_all(fd, text, h.len, until_ms, err);
+		r = read_all(fd, text, h.len, w, err);
 	if (r < 0)
 		return r;
 	if (h.type == CREEL_CALL_AGAIN)
@@ -79,11 +99,11 @@ static int once(const struct sockaddr_un *a, uint8_t type, const struct creel_bu
 	return r < 0 ? r : h.type;
 }
 
-int creel_hostcall(const char *path, uint8_t type, const struct creel_buf *payload, int timeout_ms,
-		   struct creel_buf *ret_text, struct creel_err *err)
+int creel_hostcall_for(const int reader[2], const char *path, uint8_t type, const struct creel_buf *payload,
+		       int timeout_ms, struct creel_buf *ret_text, struct creel_err *err)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int64_t until = now_ms() + timeout_ms;
+	struct wait w = {creel_clock_ms() + timeout_ms, {reader[0], reader[1]}};
 
 	if (!path)
 		path = CREEL_CALL_SOCKET;
@@ -92,12 +112,20 @@ int creel_hostcall(const char *path, uint8_t type, const struct creel_buf *paylo
 	strcpy(a.sun_path, path);
 	for (;;) {
 		/* creel-init closes a connection that is one too many: that is "again" too */
-		int r = once(&a, type, payload, until, ret_text, err);
+		int r = once(&a, type, payload, &w, ret_text, err);
 		if (r != CREEL_E_BUSY && r != CREEL_E_CLOSED)
 			return r;
-		if (now_ms() + PAUSE_MS >= until)
+		if (creel_clock_ms() + PAUSE_MS >= w.until_ms)
 			return creel_err_set(err, CREEL_E_TIMEOUT, 0, "the host has no answer now");
 		nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
 		*err = (struct creel_err){0};
 	}
+}
+
+int creel_hostcall(const char *path, uint8_t type, const struct creel_buf *payload, int timeout_ms,
+		   struct creel_buf *ret_text, struct creel_err *err)
+{
+	static const int nobody[] = {-1, -1};
+
+	return creel_hostcall_for(nobody, path, type, payload, timeout_ms, ret_text, err);
 }

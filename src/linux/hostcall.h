@@ -19,3 +19,13 @@
  */
 int creel_hostcall(const char *path, uint8_t type, const struct creel_buf *payload, int timeout_ms,
 		   struct creel_buf *ret_text, struct creel_err *err);
+
+/**
+ * As creel_hostcall(), for somebody who may leave before the host answers.
+ *
+ * @param reader  descriptors, pipes or sockets, at whose other ends they read; -1 for none; other files tell nothing
+ * @return as creel_hostcall(), and CREEL_E_CANCEL: nobody reads at one of them any more. The host is told by the
+ *         connection's end, and the answer that was not heard is not used up.
+ */
+int creel_hostcall_for(const int reader[2], const char *path, uint8_t type, const struct creel_buf *payload,
+		       int timeout_ms, struct creel_buf *ret_text, struct creel_err *err);

@@ -72,13 +72,12 @@ int creel_idmap_find(struct creel_idmap *ret, struct creel_err *err)
 				     2 * CREEL_IDMAP_COUNT);
 	if (m.uid == 0 || m.gid == 0)
 		return creel_err_set(err, CREEL_E_DENIED, 0,
-				     "building without root needs a range of user ids: usermod --add-subuids "
-				     "100000-165535 --add-subgids 100000-165535 %s; or build as root",
+				     "without root a range of user ids is needed: usermod --add-subuids "
+				     "100000-165535 --add-subgids 100000-165535 %s; or be root",
 				     name[0] ? name : "USER");
 	if (!m.root && (access("/usr/bin/newuidmap", X_OK) < 0 || access("/usr/bin/newgidmap", X_OK) < 0))
 		return creel_err_set(err, CREEL_E_DENIED, 0,
-				     "building without root needs newuidmap: apt install uidmap; or build as "
-				     "root");
+				     "without root newuidmap is needed: apt install uidmap; or be root");
 	*ret = m;
 	return 0;
 }
@@ -95,15 +94,19 @@ static int map_write(pid_t pid, const char *name, uint32_t first, struct creel_e
 	return 0;
 }
 
-static int map_program(pid_t pid, const char *program, uint32_t first, unsigned own, struct creel_err *err)
+/* @param own_first  @p own is 0 and the range follows; else the range is first */
+static int map_program(pid_t pid, const char *program, uint32_t first, unsigned own, bool own_first,
+		       struct creel_err *err)
 {
 	char who[16], from[16], count[16], me[16];
-	const char *argv[] = {program, who, "0", from, count, count, me, "1", NULL};
+	const char *last[] = {program, who, "0", from, count, count, me, "1", NULL};
+	const char *own_0[] = {program, who, "0", me, "1", "1", from, count, NULL};
+	const char *const *argv = own_first ? own_0 : last;
 	int pidfd = -1;
 
 	(void)snprintf(who, sizeof(who), "%d", (int)pid);
 	(void)snprintf(from, sizeof(from), "%u", first);
-	(void)snprintf(count, sizeof(count), "%d", CREEL_IDMAP_COUNT);
+	(void)snprintf(count, sizeof(count), "%d", CREEL_IDMAP_COUNT - own_first);
 	(void)snprintf(me, sizeof(me), "%u", own);
 	pid_t child = creel_proc_spawn(argv, 2, NULL, 0, 0, &pidfd, err);
 	if (child < 0)
@@ -120,10 +123,17 @@ static int map_program(pid_t pid, const char *program, uint32_t first, unsigned 
 int creel_idmap_apply(const struct creel_idmap *m, pid_t pid, struct creel_err *err)
 {
 	int r = m->root ? map_write(pid, "uid_map", m->uid, err)
-			: map_program(pid, "/usr/bin/newuidmap", m->uid, geteuid(), err);
+			: map_program(pid, "/usr/bin/newuidmap", m->uid, geteuid(), false, err);
 
 	if (r == 0)
 		r = m->root ? map_write(pid, "gid_map", m->gid, err)
-			    : map_program(pid, "/usr/bin/newgidmap", m->gid, getegid(), err);
+			    : map_program(pid, "/usr/bin/newgidmap", m->gid, getegid(), false, err);
 	return r;
+}
+
+int creel_idmap_apply_own(const struct creel_idmap *m, pid_t pid, struct creel_err *err)
+{
+	int r = map_program(pid, "/usr/bin/newuidmap", m->uid, geteuid(), true, err);
+
+	return r < 0 ? r : map_program(pid, "/usr/bin/newgidmap", m->gid, getegid(), true, err);
 }

@@ -28,6 +28,12 @@ int creel_idmap_find(struct creel_idmap *ret, struct creel_err *err);
 int creel_idmap_apply(const struct creel_idmap *m, pid_t pid, struct creel_err *err);
 
 /**
+ * Another map, for a monitor of another user than root: the caller's own id is 0 in it, and 1 to 65535 are
+ * the range. What the namespace's root makes belongs to that user. As creel_idmap_apply() else.
+ */
+int creel_idmap_apply_own(const struct creel_idmap *m, pid_t pid, struct creel_err *err);
+
+/**
  * Find the range of @p name or @p id in the text of a subuid file (subuid(5)).
  * @return its first id; 0 when there is none of CREEL_IDMAP_COUNT ids
  */

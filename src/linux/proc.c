@@ -22,9 +22,9 @@ int creel_proc_start(pid_t pid, uint64_t *ret, struct creel_err *err)
 	text[n] = '\0';
 	/* the name in brackets may hold anything: what follows starts after the last one */
 	const char *p = strrchr(text, ')');
-	if (!p || sscanf(p + 1,
-			 " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-			 &state, &start) != 2)
+	if (!p ||
+	    sscanf(p + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+		   &state, &start) != 2)
 		return creel_err_set(err, CREEL_E_OS, 0, "%s is not as proc(5) says", path);
 	if (state == 'Z' || state == 'X')
 		return creel_err_set(err, CREEL_E_NOTFOUND, 0, "process %d has ended", (int)pid);
@@ -55,8 +55,7 @@ int creel_proc_kill(int pidfd, int sig, struct creel_err *err)
 }
 
 /* In the child; only what is safe after fork(2) in a program with threads. */
-__attribute__((noreturn)) static void child(const char *const *argv, int log_fd, const int *fds,
-					    size_t n_fds)
+__attribute__((noreturn)) static void child(const char *const *argv, int log_fd, const int *fds, size_t n_fds)
 {
 	static char *const no_env[] = {NULL};
 	int high[64], null = open("/dev/null", O_RDWR);
@@ -90,8 +89,8 @@ static pid_t split(unsigned flags)
 	return flags & CREEL_PROC_PIDNS ? (pid_t)syscall(SYS_clone3, &a, sizeof(a)) : fork();
 }
 
-pid_t creel_proc_spawn(const char *const *argv, int log_fd, const int *fds, size_t n_fds,
-		       unsigned flags, int *ret_pidfd, struct creel_err *err)
+pid_t creel_proc_spawn(const char *const *argv, int log_fd, const int *fds, size_t n_fds, unsigned flags,
+		       int *ret_pidfd, struct creel_err *err)
 {
 	if (n_fds > 64)
 		return creel_err_set(err, CREEL_E_TOOBIG, 0, "too many descriptors");

@@ -17,12 +17,12 @@
 #endif
 
 static const char *const common[] = {
-	"read",	       "write",		"readv",	"writev",	   "close",	    "fcntl",
-	"fstat",       "newfstatat",	"lseek",	"brk",		   "mmap",	    "munmap",
-	"mremap",      "mprotect",	"madvise",	"futex",	   "rt_sigreturn",  "rt_sigaction",
-	"rt_sigprocmask", "exit",	"exit_group",	"clock_gettime",   "gettimeofday",  "clock_nanosleep",
-	"getrandom",   "getpid",	"gettid",	"tgkill",	   "sysinfo",	    "restart_syscall",
-	"epoll_wait",  "epoll_pwait",	"epoll_ctl",	"poll",		   "ppoll",
+	"read",           "write",       "readv",      "writev",        "close",        "fcntl",
+	"fstat",          "newfstatat",  "lseek",      "brk",           "mmap",         "munmap",
+	"mremap",         "mprotect",    "madvise",    "futex",         "rt_sigreturn", "rt_sigaction",
+	"rt_sigprocmask", "exit",        "exit_group", "clock_gettime", "gettimeofday", "clock_nanosleep",
+	"getrandom",      "getpid",      "gettid",     "tgkill",        "sysinfo",      "restart_syscall",
+	"epoll_wait",     "epoll_pwait", "epoll_ctl",  "poll",          "ppoll",
 };
 
 static int filter(const char *const *calls, struct creel_err *err)

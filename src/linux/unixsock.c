@@ -51,8 +51,7 @@ int creel_unix_connect(int dirfd, const char *name, int type, struct creel_err *
 		return creel_err_set(err, CREEL_E_OS, errno, "make a socket");
 	if (connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0) {
 		bool none = errno == ENOENT || errno == ECONNREFUSED;
-		return creel_err_set(err, none ? CREEL_E_NOTFOUND : CREEL_E_OS, errno, "connect to %s",
-				     name);
+		return creel_err_set(err, none ? CREEL_E_NOTFOUND : CREEL_E_OS, errno, "connect to %s", name);
 	}
 	return steal_fd(&fd);
 }

@@ -1,6 +1,5 @@
 #pragma once
 #include "base/err.h"
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -10,7 +9,7 @@
  * tcp_loose off, a TCP flow that was cut does not come back.
  */
 struct creel_ct_flow {
-	struct in_addr src, dst; /* as the first packet had them */
+	uint8_t src[16], dst[16]; /* as the first packet had them; IPv4 mapped */
 	uint16_t sport, dport;
 	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP */
 };
@@ -20,5 +19,5 @@ struct creel_ct_flow {
  * @param ret_cut  how many
  * @return 0, CREEL_E_OS, CREEL_E_NOMEM
  */
-int creel_ct_cut(struct in_addr src, bool (*keep)(void *ctx, const struct creel_ct_flow *flow), void *ctx,
+int creel_ct_cut(const uint8_t src[16], bool (*keep)(void *ctx, const struct creel_ct_flow *flow), void *ctx,
 		 uint64_t *ret_cut, struct creel_err *err);

@@ -20,7 +20,9 @@ static int netlink_open(uint32_t groups, struct creel_err *err)
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "open netfilter's netlink");
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+	/* without root no more than net.core.rmem_max: what does not fit is lost sooner, and counted */
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "enlarge netlink's buffer");
 	return steal_fd(&fd);
 }
@@ -51,11 +53,12 @@ static int ask(int fd, const struct nlmsghdr *h, struct creel_err *err)
 		int left = (int)n;
 		for (struct nlmsghdr *a = (void *)in; mnl_nlmsg_ok(a, left); a = mnl_nlmsg_next(a, &left)) {
 			const struct nlmsgerr *e = mnl_nlmsg_get_payload(a);
-			if (a->nlmsg_type != NLMSG_ERROR) /* a packet already: no rule has the group yet, but who knows */
+			if (a->nlmsg_type !=
+			    NLMSG_ERROR) /* a packet already: no rule has the group yet, but who knows */
 				continue;
 			if (e->error)
-				return creel_err_set(err, e->error == -EBUSY ? CREEL_E_BUSY : CREEL_E_OS, -e->error,
-						     "configure NFLOG");
+				return creel_err_set(err, e->error == -EBUSY ? CREEL_E_BUSY : CREEL_E_OS,
+						     -e->error, "configure NFLOG");
 			return 0;
 		}
 	}

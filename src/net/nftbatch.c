@@ -1,7 +1,6 @@
 #include "net/nftbatch.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <libnftnl/chain.h>
 #include <libnftnl/common.h>
 #include <libnftnl/expr.h>
@@ -9,9 +8,9 @@
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nf_conntrack_common.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +34,8 @@ int creel_nft_open(struct creel_nft *nft, struct creel_err *err)
 		return creel_err_set(err, CREEL_E_OS, os, "open netfilter's netlink");
 	}
 	/* a batch is one message to the kernel */
-	(void)setsockopt(mnl_socket_get_fd(out.sock), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	if (setsockopt(mnl_socket_get_fd(out.sock), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+		(void)setsockopt(mnl_socket_get_fd(out.sock), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	(void)setsockopt(mnl_socket_get_fd(out.sock), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	*nft = out;
 	return 0;
@@ -49,6 +49,36 @@ void creel_nft_close(struct creel_nft *nft)
 		mnl_socket_close(nft->sock);
 	free(nft->buf);
 	*nft = (struct creel_nft){0};
+}
+
+/* mnl_cb_run() would leave off at the first message that says so. */
+static bool interrupted(void *buf, size_t len)
+{
+	int left = (int)len;
+	bool any = false;
+
+	for (struct nlmsghdr *h = buf; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+		any |= (h->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+		h->nlmsg_flags &= (uint16_t)~NLM_F_DUMP_INTR;
+	}
+	return any;
+}
+
+int nftb_list(struct creel_nft *nft, const struct nlmsghdr *h, mnl_cb_t each, void *ctx,
+	      struct creel_err *err)
+{
+	bool changed = false;
+	int more = mnl_socket_sendto(nft->sock, h, h->nlmsg_len) < 0 ? -1 : MNL_CB_OK;
+
+	while (more > MNL_CB_STOP) {
+		ssize_t n = mnl_socket_recvfrom(nft->sock, nft->buf, 65536);
+		changed |= n > 0 && interrupted(nft->buf, (size_t)n);
+		more = n < 0 ? -1 : mnl_cb_run(nft->buf, (size_t)n, nft->seq, 0, each, ctx);
+	}
+	if (more < 0)
+		return creel_err_set(err, errno == ENOENT ? CREEL_E_NOTFOUND : CREEL_E_OS, errno,
+				     "list what netfilter has");
+	return changed ? creel_err_set(err, CREEL_E_BUSY, EINTR, "list what netfilter has") : 0;
 }
 
 void nftb_next(struct nftb *b)
@@ -69,8 +99,7 @@ void nftb_begin(struct nftb *b, struct creel_nft *nft, const char *table)
 
 struct nlmsghdr *nftb_message(struct nftb *b, uint16_t type, uint16_t flags)
 {
-	return nftnl_nlmsg_build_hdr(mnl_nlmsg_batch_current(b->b), type, NFPROTO_INET, flags,
-				     b->nft->seq++);
+	return nftnl_nlmsg_build_hdr(mnl_nlmsg_batch_current(b->b), type, NFPROTO_INET, flags, b->nft->seq++);
 }
 
 /*
@@ -110,7 +139,10 @@ int nftb_send(struct nftb *b, struct creel_err *err)
 		}
 	}
 	if (os)
-		return creel_err_set(err, os == ENOENT ? CREEL_E_NOTFOUND : os == EEXIST ? CREEL_E_EXISTS : CREEL_E_OS,
+		return creel_err_set(err,
+				     os == ENOENT   ? CREEL_E_NOTFOUND
+				     : os == EEXIST ? CREEL_E_EXISTS
+						    : CREEL_E_OS,
 				     os, "netfilter refused the change");
 	return 0;
 }
@@ -214,13 +246,20 @@ void nftb_verdict(struct nftb_rule *r, int code, const char *chain)
 	nftb_rule_end(r);
 }
 
-/* The table sees IPv4 and IPv6: what reads an IPv4 header says so first. */
 void nftb_is_ipv4(struct nftb_rule *r, uint32_t op)
 {
 	uint8_t v4 = NFPROTO_IPV4;
 
 	nftb_meta(r, NFT_META_NFPROTO, REG_A);
 	nftb_cmp(r, op, &v4, 1);
+}
+
+static void is_ipv6(struct nftb_rule *r)
+{
+	uint8_t v6 = NFPROTO_IPV6;
+
+	nftb_meta(r, NFT_META_NFPROTO, REG_A);
+	nftb_cmp(r, NFT_CMP_EQ, &v6, 1);
 }
 
 void nftb_interface(struct nftb_rule *r, uint32_t key, const char *name)
@@ -234,18 +273,34 @@ void nftb_interface(struct nftb_rule *r, uint32_t key, const char *name)
 
 void nftb_address(struct nftb_rule *r, bool source, uint32_t op, struct in_addr a)
 {
+	nftb_is_ipv4(r, NFT_CMP_EQ);
 	nftb_payload(r, NFT_PAYLOAD_NETWORK_HEADER, source ? 12 : 16, 4, REG_A);
 	nftb_cmp(r, op, &a, 4);
 }
 
+void nftb_address6(struct nftb_rule *r, bool source, uint32_t op, const struct in6_addr *a)
+{
+	is_ipv6(r);
+	nftb_payload(r, NFT_PAYLOAD_NETWORK_HEADER, source ? 8 : 24, 16, REG_A);
+	nftb_cmp(r, op, a, 16);
+}
+
 void nftb_network(struct nftb_rule *r, const struct creel_net *n)
 {
-	uint32_t m = n->bits ? htonl(UINT32_MAX << (32 - n->bits)) : 0;
+	bool six = n->family == 6;
+	uint32_t len = six ? 16 : 4;
+	uint8_t m[16] = {0};
 
-	nftb_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 16, 4, REG_A);
-	if (n->bits < 32)
-		nftb_mask(r, &m, 4);
-	nftb_cmp(r, NFT_CMP_EQ, n->addr, 4);
+	for (unsigned i = 0; i < n->bits; i++)
+		m[i / 8] |= (uint8_t)(0x80 >> i % 8);
+	if (six)
+		is_ipv6(r);
+	else
+		nftb_is_ipv4(r, NFT_CMP_EQ);
+	nftb_payload(r, NFT_PAYLOAD_NETWORK_HEADER, six ? 24 : 16, len, REG_A);
+	if (n->bits < len * 8)
+		nftb_mask(r, m, len);
+	nftb_cmp(r, NFT_CMP_EQ, n->addr, len);
 }
 
 void nftb_port(struct nftb_rule *r, uint8_t proto, uint16_t number)
@@ -347,8 +402,7 @@ void nftb_table(struct nftb *b, uint16_t type, uint16_t flags)
 }
 
 /* @p hook -1: a chain that is jumped to */
-void nftb_chain(struct nftb *b, const char *name, int hook, const char *type, int32_t prio,
-		  uint32_t policy)
+void nftb_chain(struct nftb *b, const char *name, int hook, const char *type, int32_t prio, uint32_t policy)
 {
 	struct nftnl_chain *c = b->nomem ? NULL : nftnl_chain_alloc();
 
@@ -395,7 +449,6 @@ struct nftnl_set *nftb_set(struct nftb *b, const char *name)
 	return s;
 }
 
-
 void nftb_chain_delete(struct nftb *b, const char *name)
 {
 	struct nftnl_chain *c = b->nomem ? NULL : nftnl_chain_alloc();
@@ -415,10 +468,16 @@ void nftb_chain_delete(struct nftb *b, const char *name)
 void nftb_set_add(struct nftb *b, const char *name, uint32_t flags, uint32_t key_type, uint32_t key_len,
 		  uint32_t size)
 {
+	/* for nft(8), which shows the keys: type (the key's order of octets), length, this host's */
+	static const uint32_t host_order = 1;
 	struct nftnl_set *s = nftb_set(b, name);
+	uint8_t shown[2 + sizeof(host_order)] = {0, sizeof(host_order)};
 
 	if (!s)
 		return;
+	memcpy(shown + 2, &host_order, sizeof(host_order));
+	if (key_type == NFTB_KEY_IFNAME || key_type == NFTB_KEY_UID)
+		nftnl_set_set_data(s, NFTNL_SET_USERDATA, shown, sizeof(shown));
 	nftnl_set_set_u32(s, NFTNL_SET_ID, ++b->sets);
 	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, flags);
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, key_type);
@@ -461,7 +520,8 @@ void nftb_map_put(struct nftb *b, const char *map, const void *key, uint32_t len
 	}
 	nftnl_set_elem_add(s, e);
 	if (chain)
-		nftnl_set_elems_nlmsg_build_payload(nftb_message(b, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL), s);
+		nftnl_set_elems_nlmsg_build_payload(
+			nftb_message(b, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL), s);
 	else
 		nftnl_set_elems_nlmsg_build_payload(nftb_message(b, NFT_MSG_DELSETELEM, 0), s);
 	nftb_next(b);
@@ -478,4 +538,32 @@ void nftb_lookup(struct nftb_rule *r, const char *set, bool map)
 	nftnl_expr_set_str(e, NFTNL_EXPR_LOOKUP_SET, set);
 	if (map)
 		nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_DREG, NFT_REG_VERDICT);
+}
+
+void nftb_pinned(struct nftb_rule *r, const char *set, bool six)
+{
+	if (six)
+		is_ipv6(r);
+	else
+		nftb_is_ipv4(r, NFT_CMP_EQ);
+	nftb_payload(r, NFT_PAYLOAD_NETWORK_HEADER, six ? 24 : 16, six ? 16 : 4, REG_A);
+	nftb_meta(r, NFT_META_L4PROTO, six ? REG_E : REG_B);
+	nftb_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, six ? REG_F : REG_C);
+	nftb_lookup(r, set, false);
+}
+
+void nftb_routed6(struct nftb_rule *r)
+{
+	const uint8_t yes = 1;
+
+	is_ipv6(r);
+	struct nftnl_expr *e = nftb_expr(r, "exthdr");
+	if (e) {
+		nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_DREG, REG_A);
+		nftnl_expr_set_u8(e, NFTNL_EXPR_EXTHDR_TYPE, IPPROTO_ROUTING);
+		nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_OFFSET, 0);
+		nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_LEN, 1);
+		nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_FLAGS, NFT_EXTHDR_F_PRESENT);
+	}
+	nftb_cmp(r, NFT_CMP_EQ, &yes, 1);
 }

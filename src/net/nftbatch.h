@@ -1,5 +1,6 @@
 #pragma once
 #include "net/nft.h"
+#include <libmnl/libmnl.h>
 #include <libnftnl/expr.h>
 #include <libnftnl/set.h>
 #include <linux/netfilter.h>
@@ -16,11 +17,16 @@ enum {
 	REG_A = 8,
 	REG_B = 9,
 	REG_C = 10,
+	REG_E = 12, /* behind an IPv6 address in A */
+	REG_F = 13,
 };
-#define CREEL_NFT_TABLE "creel"
+#define CREEL_NFT_TABLE  "creel"
 #define NFTB_ESTABLISHED 2U /* NF_CT_STATE_BIT(IP_CT_ESTABLISHED) */
-#define NFTB_RELATED	 4U
-#define NFTB_INVALID	 1U /* NF_CT_STATE_INVALID_BIT */
+#define NFTB_RELATED     4U
+#define NFTB_INVALID     1U /* NF_CT_STATE_INVALID_BIT */
+/* types of sets' keys, for who lists them with nft(8) */
+#define NFTB_KEY_IFNAME 41U
+#define NFTB_KEY_UID    24U
 
 struct nftb {
 	struct creel_nft *nft;
@@ -37,6 +43,14 @@ struct nftb_rule {
 void nftb_begin(struct nftb *b, struct creel_nft *nft, const char *table);
 /** @return 0, CREEL_E_NOTFOUND, CREEL_E_EXISTS, CREEL_E_TOOBIG, CREEL_E_NOMEM, CREEL_E_OS */
 int nftb_send(struct nftb *b, struct creel_err *err);
+/**
+ * List what nftables has: send @p h, which stands in nft->buf, and give each message of the answer to @p each.
+ * The answer is read to its end, so that the next one begins with its own.
+ * @return 0, CREEL_E_NOTFOUND, CREEL_E_BUSY (it changed meanwhile: not all of it may have been given),
+ *         CREEL_E_OS
+ */
+int nftb_list(struct creel_nft *nft, const struct nlmsghdr *h, mnl_cb_t each, void *ctx,
+	      struct creel_err *err);
 struct nlmsghdr *nftb_message(struct nftb *b, uint16_t type, uint16_t flags);
 void nftb_next(struct nftb *b);
 
@@ -66,9 +80,11 @@ void nftb_payload(struct nftb_rule *r, uint32_t base, uint32_t offset, uint32_t 
 void nftb_cmp(struct nftb_rule *r, uint32_t op, const void *data, uint32_t len);
 void nftb_mask(struct nftb_rule *r, const void *bits, uint32_t len);
 void nftb_is_ipv4(struct nftb_rule *r, uint32_t op);
+/** The table sees both families: what reads a header of one says so first, as these do themselves. */
 void nftb_interface(struct nftb_rule *r, uint32_t key, const char *name);
 void nftb_address(struct nftb_rule *r, bool source, uint32_t op, struct in_addr a);
-/** The destination is in this IPv4 network. */
+void nftb_address6(struct nftb_rule *r, bool source, uint32_t op, const struct in6_addr *a);
+/** The destination is in this network. */
 void nftb_network(struct nftb_rule *r, const struct creel_net *n);
 /** The destination's port; 0: the protocol alone. */
 void nftb_port(struct nftb_rule *r, uint8_t proto, uint16_t number);
@@ -79,10 +95,19 @@ void nftb_ct_status(struct nftb_rule *r, uint32_t op, uint32_t bits);
 void nftb_redirect(struct nftb_rule *r, uint16_t port);
 /** Count and tell NFLOG; ends the rule. */
 void nftb_log(struct nftb_rule *r, uint16_t group, const char *prefix);
+/** It has an IPv6 routing header. */
+void nftb_routed6(struct nftb_rule *r);
 /** Look register A up in a set, or in a map of verdicts. */
 void nftb_lookup(struct nftb_rule *r, const char *set, bool map);
+/** Its destination and port are an element of a set of pins, of IPv6 or of IPv4 ones. */
+void nftb_pinned(struct nftb_rule *r, const char *set, bool six);
 void nftb_established(struct nftb *b, const char *chain);
 void nftb_drop(struct nftb *b, const char *chain);
+
+/** nftranges.c: the IPv6 networks of a range, with those that carry an IPv4 address of it, as a set. */
+void nftb_range6_set(struct nftb *b, enum creel_range range);
+/** A rule that begins with: it goes to one of them. */
+struct nftb_rule nftb_range6(struct nftb *b, const char *chain, enum creel_range range);
 
 /** nftpins.c: what creel_nft_cell_change() does to the pins, as a part of a batch. */
 void nftb_edit(struct nftb *b, const char *link, const struct creel_nft_edit *edits, size_t n);

@@ -57,8 +57,7 @@ static int talk(struct creel_rtnl *nl, struct nlmsghdr *h, const char *what, str
 			continue;
 		if (n < 0)
 			return creel_err_set(err, CREEL_E_OS, errno, "%s", what);
-		int r = mnl_cb_run(buf, (size_t)n, h->nlmsg_seq, mnl_socket_get_portid(nl->sock),
-				   NULL, NULL);
+		int r = mnl_cb_run(buf, (size_t)n, h->nlmsg_seq, mnl_socket_get_portid(nl->sock), NULL, NULL);
 		if (r < 0 && (errno == ENODEV || errno == ESRCH))
 			return creel_err_set(err, CREEL_E_NOTFOUND, errno, "%s", what);
 		if (r < 0)
@@ -100,8 +99,29 @@ int creel_rtnl_link_del(struct creel_rtnl *nl, int ifindex, struct creel_err *er
 	return talk(nl, h, "delete the link", err);
 }
 
-int creel_rtnl_addr_add(struct creel_rtnl *nl, int ifindex, struct in_addr addr, uint8_t prefix,
-			struct creel_err *err)
+/* An address of either family, as the messages hold it. */
+struct address {
+	uint8_t family, bits;
+	const void *octets;
+};
+
+static struct address four(const struct in_addr *a)
+{
+	return (struct address){AF_INET, 32, a};
+}
+
+static struct address six(const struct in6_addr *a)
+{
+	return (struct address){AF_INET6, 128, a};
+}
+
+static void put(struct nlmsghdr *h, uint16_t type, struct address a)
+{
+	mnl_attr_put(h, type, a.bits / 8, a.octets);
+}
+
+static int addr_add(struct creel_rtnl *nl, int ifindex, struct address a, uint8_t prefix,
+		    struct creel_err *err)
 {
 	char buf[512] __attribute__((aligned(8)));
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
@@ -111,12 +131,13 @@ int creel_rtnl_addr_add(struct creel_rtnl *nl, int ifindex, struct in_addr addr,
 	h->nlmsg_type = RTM_NEWADDR;
 	h->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
 	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
-	m->ifa_family = AF_INET;
+	m->ifa_family = a.family;
 	m->ifa_prefixlen = prefix;
+	m->ifa_flags = a.family == AF_INET6 ? IFA_F_NODAD : 0; /* nobody else is there to have it */
 	m->ifa_scope = RT_SCOPE_UNIVERSE;
 	m->ifa_index = (unsigned)ifindex;
-	mnl_attr_put(h, IFA_LOCAL, sizeof(addr), &addr);
-	mnl_attr_put(h, IFA_ADDRESS, sizeof(addr), &addr);
+	put(h, IFA_LOCAL, a);
+	put(h, IFA_ADDRESS, a);
 	r = talk(nl, h, "add the address", err);
 	if (r < 0 && err->os == EEXIST) {
 		*err = (struct creel_err){0};
@@ -125,8 +146,21 @@ int creel_rtnl_addr_add(struct creel_rtnl *nl, int ifindex, struct in_addr addr,
 	return r;
 }
 
-int creel_rtnl_host_route(struct creel_rtnl *nl, int ifindex, struct in_addr dst,
-			  struct in_addr src, struct creel_err *err)
+int creel_rtnl_addr_add(struct creel_rtnl *nl, int ifindex, struct in_addr addr, uint8_t prefix,
+			struct creel_err *err)
+{
+	return addr_add(nl, ifindex, four(&addr), prefix, err);
+}
+
+int creel_rtnl_addr6_add(struct creel_rtnl *nl, int ifindex, const struct in6_addr *addr, uint8_t prefix,
+			 struct creel_err *err)
+{
+	return addr_add(nl, ifindex, six(addr), prefix, err);
+}
+
+/* @p dst, @p via, @p src  NULL octets: without it; @p dst without: all */
+static int route(struct creel_rtnl *nl, int ifindex, struct address dst, struct address via,
+		 struct address src, const char *what, struct creel_err *err)
 {
 	char buf[512] __attribute__((aligned(8)));
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
@@ -135,20 +169,49 @@ int creel_rtnl_host_route(struct creel_rtnl *nl, int ifindex, struct in_addr dst
 	h->nlmsg_type = RTM_NEWROUTE;
 	h->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
 	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
-	m->rtm_family = AF_INET;
-	m->rtm_dst_len = 32;
+	m->rtm_family = dst.octets ? dst.family : via.family;
+	m->rtm_dst_len = dst.octets ? dst.bits : 0;
 	m->rtm_table = RT_TABLE_MAIN;
 	m->rtm_protocol = RTPROT_STATIC;
-	m->rtm_scope = RT_SCOPE_LINK;
+	m->rtm_scope = via.octets ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
 	m->rtm_type = RTN_UNICAST;
-	mnl_attr_put(h, RTA_DST, sizeof(dst), &dst);
-	mnl_attr_put(h, RTA_PREFSRC, sizeof(src), &src);
+	if (dst.octets)
+		put(h, RTA_DST, dst);
+	if (src.octets)
+		put(h, RTA_PREFSRC, src);
+	if (via.octets)
+		put(h, RTA_GATEWAY, via);
 	mnl_attr_put_u32(h, RTA_OIF, (uint32_t)ifindex);
-	return talk(nl, h, "add the route", err);
+	return talk(nl, h, what, err);
 }
 
-int creel_rtnl_neigh(struct creel_rtnl *nl, int ifindex, struct in_addr addr,
-		     const uint8_t mac[6], struct creel_err *err)
+int creel_rtnl_host_route(struct creel_rtnl *nl, int ifindex, struct in_addr dst, struct in_addr src,
+			  struct creel_err *err)
+{
+	return route(nl, ifindex, four(&dst), (struct address){0}, four(&src), "add the route", err);
+}
+
+int creel_rtnl_host_route6(struct creel_rtnl *nl, int ifindex, const struct in6_addr *dst,
+			   struct creel_err *err)
+{
+	return route(nl, ifindex, six(dst), (struct address){0}, (struct address){0}, "add the IPv6 route",
+		     err);
+}
+
+int creel_rtnl_default(struct creel_rtnl *nl, int ifindex, struct in_addr via, struct creel_err *err)
+{
+	return route(nl, ifindex, (struct address){0}, four(&via), (struct address){0},
+		     "add the default route", err);
+}
+
+int creel_rtnl_default6(struct creel_rtnl *nl, int ifindex, const struct in6_addr *via, struct creel_err *err)
+{
+	return route(nl, ifindex, (struct address){0}, six(via), (struct address){0},
+		     "add the default IPv6 route", err);
+}
+
+static int neigh(struct creel_rtnl *nl, int ifindex, struct address a, const uint8_t mac[6],
+		 struct creel_err *err)
 {
 	char buf[512] __attribute__((aligned(8)));
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
@@ -157,31 +220,24 @@ int creel_rtnl_neigh(struct creel_rtnl *nl, int ifindex, struct in_addr addr,
 	h->nlmsg_type = RTM_NEWNEIGH;
 	h->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
 	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
-	m->ndm_family = AF_INET;
+	m->ndm_family = a.family;
 	m->ndm_ifindex = ifindex;
 	m->ndm_state = NUD_PERMANENT;
-	mnl_attr_put(h, NDA_DST, sizeof(addr), &addr);
+	put(h, NDA_DST, a);
 	mnl_attr_put(h, NDA_LLADDR, 6, mac);
 	return talk(nl, h, "pin the neighbour", err);
 }
 
-int creel_rtnl_default(struct creel_rtnl *nl, int ifindex, struct in_addr via, struct creel_err *err)
+int creel_rtnl_neigh(struct creel_rtnl *nl, int ifindex, struct in_addr addr, const uint8_t mac[6],
+		     struct creel_err *err)
 {
-	char buf[512] __attribute__((aligned(8)));
-	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-	struct rtmsg *m;
+	return neigh(nl, ifindex, four(&addr), mac, err);
+}
 
-	h->nlmsg_type = RTM_NEWROUTE;
-	h->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
-	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
-	m->rtm_family = AF_INET;
-	m->rtm_table = RT_TABLE_MAIN;
-	m->rtm_protocol = RTPROT_STATIC;
-	m->rtm_scope = RT_SCOPE_UNIVERSE;
-	m->rtm_type = RTN_UNICAST;
-	mnl_attr_put(h, RTA_GATEWAY, sizeof(via), &via);
-	mnl_attr_put_u32(h, RTA_OIF, (uint32_t)ifindex);
-	return talk(nl, h, "add the default route", err);
+int creel_rtnl_neigh6(struct creel_rtnl *nl, int ifindex, const struct in6_addr *addr, const uint8_t mac[6],
+		      struct creel_err *err)
+{
+	return neigh(nl, ifindex, six(addr), mac, err);
 }
 
 int creel_rtnl_veth(struct creel_rtnl *nl, const char *name, const char *peer, int peer_ns,

@@ -93,8 +93,8 @@ static long word(const char *s, size_t len, size_t at, char **out, struct creel_
 int creel_argv_parse(const char *s, size_t len, struct creel_argv *ret_argv, struct creel_err *err)
 {
 	if (len > CREEL_COMMAND_MAX)
-		return creel_err_set(err, CREEL_E_TOOBIG, 0, "the command has %zu octets, at most %d pass",
-				     len, CREEL_COMMAND_MAX);
+		return creel_err_set(err, CREEL_E_TOOBIG, 0,
+				     "the command is too long: at most %d octets pass", CREEL_COMMAND_MAX);
 	int r = utf8_check(s, len, err);
 	if (r < 0)
 		return r;
@@ -112,8 +112,7 @@ int creel_argv_parse(const char *s, size_t len, struct creel_argv *ret_argv, str
 			continue;
 		}
 		if (n == CREEL_ARGV_MAX)
-			return creel_err_set(err, CREEL_E_TOOBIG, 0, "more than %d words",
-					     CREEL_ARGV_MAX);
+			return creel_err_set(err, CREEL_E_TOOBIG, 0, "more than %d words", CREEL_ARGV_MAX);
 		v[n++] = out;
 		long used = word(s, len, at, &out, err);
 		if (used < 0)

@@ -9,7 +9,7 @@
  * acted on, rather than passed on, is refused: nothing here has two meanings.
  */
 #define CREEL_COMMAND_MAX 65536
-#define CREEL_ARGV_MAX	  4096
+#define CREEL_ARGV_MAX    4096
 
 struct creel_argv {
 	char **v; /* n strings and a NULL; one piece of memory */
@@ -30,5 +30,4 @@ CREEL_DEFINE_CLEANUP(struct creel_argv, creel_argv_fini)
  * @param s    untrusted octets, borrowed for the call
  * @return 0, CREEL_E_SYNTAX, CREEL_E_TOOBIG, CREEL_E_NOMEM
  */
-int creel_argv_parse(const char *s, size_t len, struct creel_argv *ret_argv,
-		     struct creel_err *err);
+int creel_argv_parse(const char *s, size_t len, struct creel_argv *ret_argv, struct creel_err *err);

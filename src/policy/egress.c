@@ -1,5 +1,6 @@
 #include "policy/egress.h"
 #include "base/cleanup.h"
+#include "policy/broker.h"
 #include <string.h>
 
 struct creel_rule {
@@ -41,8 +42,7 @@ int creel_policy_init(struct creel_policy *p, const struct creel_policy_spec *sp
 		return creel_err_nomem(err);
 	for (size_t i = 0; i < n; i++) {
 		bool deny = i >= spec->n_allow;
-		const struct creel_rule_text *t =
-			deny ? &spec->deny[i - spec->n_allow] : &spec->allow[i];
+		const struct creel_rule_text *t = deny ? &spec->deny[i - spec->n_allow] : &spec->allow[i];
 		int r = creel_entry_parse(t->s, deny, &rules[i].entry, err);
 		if (r < 0) {
 			*ret_bad = *t;
@@ -53,8 +53,7 @@ int creel_policy_init(struct creel_policy *p, const struct creel_policy_spec *sp
 		named += rules[i].entry.net.family == 0;
 	}
 	qsort(rules, n, sizeof(*rules), by_name);
-	*p = (struct creel_policy){
-		.spec = *spec, .rules = steal_ptr(&rules), .n_rules = n, .n_named = named};
+	*p = (struct creel_policy){.spec = *spec, .rules = steal_ptr(&rules), .n_rules = n, .n_named = named};
 	return 0;
 }
 
@@ -124,8 +123,8 @@ static void find_name(const struct creel_policy *p, const struct creel_question 
 }
 
 /* An address that a name resolved to is opened by the name's entry, yet closed by a deny CIDR. */
-static void find_addr(const struct creel_policy *p, const struct creel_question *q,
-		      enum creel_range range, struct found *f)
+static void find_addr(const struct creel_policy *p, const struct creel_question *q, enum creel_range range,
+		      struct found *f)
 {
 	bool by_name = q->name && q->name[0];
 
@@ -139,6 +138,21 @@ static void find_addr(const struct creel_policy *p, const struct creel_question 
 		if (r->deny || !by_name || q->port)
 			consider(f, r, q);
 	}
+}
+
+/* A name whose port 443 is its broker's. */
+static bool broker_decide(const struct creel_policy *p, const struct creel_question *q,
+			  struct creel_answer *ret)
+{
+	const struct creel_broker *b = creel_broker_intercepts(p->spec.brokers, q->name);
+
+	if (!b)
+		return false;
+	*ret = q->port == 0 || (q->port == 443 && !q->udp)
+		       ? (struct creel_answer){CREEL_ALLOW, CREEL_WHY_REACH, CREEL_WAY_TCP, b->name, b->line}
+		       : (struct creel_answer){CREEL_DENY, CREEL_WHY_CELL, CREEL_WAY_ANY,
+					       "intercept: port 443 alone", b->line};
+	return true;
 }
 
 static bool cell_decide(const struct creel_policy *p, const struct creel_question *q,
@@ -162,8 +176,8 @@ static bool cell_decide(const struct creel_policy *p, const struct creel_questio
 				ret->line = r->line;
 				continue;
 			}
-			*ret = (struct creel_answer){CREEL_ALLOW, CREEL_WHY_REACH, CREEL_WAY_TCP,
-						     r->cell, r->line};
+			*ret = (struct creel_answer){CREEL_ALLOW, CREEL_WHY_REACH, CREEL_WAY_TCP, r->cell,
+						     r->line};
 			return true;
 		}
 		return true;
@@ -190,14 +204,13 @@ static struct creel_answer of_rule(const struct creel_rule *r)
 	};
 }
 
-static struct creel_answer of_mode(const struct creel_policy *p, enum creel_why why,
-				   const char *rule)
+static struct creel_answer of_mode(const struct creel_policy *p, enum creel_why why, const char *rule)
 {
 	bool by_mode = why == CREEL_WHY_MODE;
-	enum creel_decision d = !by_mode			     ? CREEL_DENY
-				: p->spec.mode == CREEL_MODE_OPEN    ? CREEL_ALLOW
-				: p->spec.mode == CREEL_MODE_ASK     ? CREEL_ASK
-								     : CREEL_DENY;
+	enum creel_decision d = !by_mode                          ? CREEL_DENY
+				: p->spec.mode == CREEL_MODE_OPEN ? CREEL_ALLOW
+				: p->spec.mode == CREEL_MODE_ASK  ? CREEL_ASK
+								  : CREEL_DENY;
 
 	return (struct creel_answer){d, why, CREEL_WAY_ANY, rule ? rule : mode_rules[p->spec.mode],
 				     p->spec.mode_line};
@@ -211,7 +224,7 @@ void creel_policy_decide(const struct creel_policy *p, const struct creel_questi
 	const char *range_text = NULL;
 	struct found f = {0};
 
-	if (named && cell_decide(p, q, ret))
+	if (named && (broker_decide(p, q, ret) || cell_decide(p, q, ret)))
 		return;
 	if (q->addr.family) {
 		range = creel_range_of(&q->addr, &range_text);
@@ -223,13 +236,11 @@ void creel_policy_decide(const struct creel_policy *p, const struct creel_questi
 		*ret = of_rule(f.deny);
 	} else if (p->spec.mode == CREEL_MODE_NONE) {
 		*ret = of_mode(p, CREEL_WHY_MODE, NULL);
-	} else if (q->addr.family && p->spec.subnet.family &&
-		   creel_net_has(&p->spec.subnet, &q->addr)) {
+	} else if (q->addr.family && p->spec.subnet.family && creel_net_has(&p->spec.subnet, &q->addr)) {
 		*ret = of_mode(p, CREEL_WHY_RANGE, "the cells' own network: ask for CELL.creel:PORT");
 	} else if (range == CREEL_RANGE_NEVER) {
 		*ret = of_mode(p, CREEL_WHY_RANGE, range_text);
-	} else if (range == CREEL_RANGE_PRIVATE &&
-		   !(f.allow && f.allow->entry.net.family)) {
+	} else if (range == CREEL_RANGE_PRIVATE && !(f.allow && f.allow->entry.net.family)) {
 		*ret = of_mode(p, CREEL_WHY_RANGE, range_text); /* a name never opens it: rebinding */
 	} else if (f.allow) {
 		*ret = of_rule(f.allow);
@@ -256,8 +267,8 @@ bool creel_policy_net_at(const struct creel_policy *p, size_t i, struct creel_en
 	return true;
 }
 
-static void opening_add(const struct creel_policy *p, const char *name, struct creel_opening o,
-			bool granted, struct creel_opening *ret, size_t *n, size_t max)
+static void opening_add(const struct creel_policy *p, const char *name, struct creel_opening o, bool granted,
+			struct creel_opening *ret, size_t *n, size_t max)
 {
 	struct creel_question q = {.name = name, .port = o.port, .udp = o.udp};
 	struct creel_answer a;

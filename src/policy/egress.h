@@ -23,6 +23,7 @@ struct creel_rule_reach {
 	const char *cell;
 	uint16_t port;
 	uint32_t line;
+	bool six; /* by IPv6, too: both cells have it */
 };
 
 /** What a policy is made of. Every pointer is borrowed until creel_policy_fini(). */
@@ -37,7 +38,8 @@ struct creel_policy_spec {
 	size_t n_reach;
 	const char *const *cells; /* every cell's name, ours too */
 	size_t n_cells;
-	struct creel_net subnet; /* the cells' own; no entry opens it */
+	struct creel_net subnet;             /* the cells' own; no entry opens it */
+	const struct creel_brokers *brokers; /* policy/broker.h; NULL: none */
 };
 
 struct creel_policy {
@@ -70,12 +72,13 @@ enum creel_why {
 	CREEL_WHY_ENTRY_ALLOW, /* an entry of allow */
 	CREEL_WHY_ENTRY_DENY,
 	CREEL_WHY_REACH,   /* a line of reach */
-	CREEL_WHY_MODE,	   /* none of the above: the mode decides */
-	CREEL_WHY_PORT,	   /* the name is allowed, but not on this port or protocol */
+	CREEL_WHY_MODE,    /* none of the above: the mode decides */
+	CREEL_WHY_PORT,    /* the name is allowed, but not on this port or protocol */
 	CREEL_WHY_RANGE,   /* a private, host, link-local, metadata, multicast or cells' address */
 	CREEL_WHY_ADDRESS, /* an address asked for by itself, and no CIDR entry has it */
 	CREEL_WHY_SPECIAL, /* a name that is never asked of the public DNS */
-	CREEL_WHY_CELL,	   /* another cell, and no line of reach has it with this port */
+	CREEL_WHY_CELL,    /* another cell, and no line of reach has it with this port */
+	CREEL_WHY_FAMILY,  /* said by who knows the cell: an IPv6 address, and it has none of its own */
 };
 
 struct creel_answer {
@@ -83,7 +86,7 @@ struct creel_answer {
 	enum creel_why why;
 	enum creel_way way; /* when allowed: how it is checked; ANY in mode open */
 	const char *rule;   /* the entry as written, or what decided, such as "mode: listed" */
-	uint32_t line;	    /* of what decided; 0 when it is in no file */
+	uint32_t line;      /* of what decided; 0 when it is in no file */
 };
 
 /**
@@ -91,7 +94,7 @@ struct creel_answer {
  * @p name resolved to under this policy. Port 0 asks whether the name may be resolved at all.
  */
 struct creel_question {
-	const char *name;     /* NULL or "": by address alone */
+	const char *name;      /* NULL or "": by address alone */
 	struct creel_net addr; /* family 0: by name alone */
 	uint16_t port;
 	bool udp;

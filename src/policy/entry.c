@@ -7,7 +7,7 @@ struct parts {
 	const char *host;
 	size_t host_len;
 	bool bracketed;
-	unsigned port; /* 0: none written */
+	unsigned port;      /* 0: none written */
 	const char *suffix; /* "", "raw", "udp" */
 };
 
@@ -19,8 +19,7 @@ static int port_read(const char *s, size_t len, unsigned *ret, struct creel_err 
 		return creel_err_set(err, CREEL_E_SYNTAX, 0, "a port is a number of 1 to 65535");
 	for (size_t i = 0; i < len; i++) {
 		if (s[i] < '0' || s[i] > '9')
-			return creel_err_set(err, CREEL_E_SYNTAX, 0,
-					     "a port is a number of 1 to 65535");
+			return creel_err_set(err, CREEL_E_SYNTAX, 0, "a port is a number of 1 to 65535");
 		v = v * 10 + (unsigned)(s[i] - '0');
 	}
 	if (v == 0 || v > 65535)
@@ -83,9 +82,7 @@ int creel_net_parse(const char *text, size_t len, struct creel_net *ret_net, str
 	char *slash = strchr(copy, '/');
 	if (slash)
 		*slash = '\0';
-	n.family = inet_pton(AF_INET, copy, n.addr) == 1    ? 4
-		   : inet_pton(AF_INET6, copy, n.addr) == 1 ? 6
-							    : 0;
+	n.family = inet_pton(AF_INET, copy, n.addr) == 1 ? 4 : inet_pton(AF_INET6, copy, n.addr) == 1 ? 6 : 0;
 	if (n.family == 0)
 		return creel_err_set(err, CREEL_E_SYNTAX, 0, "not an address");
 	unsigned max = n.family == 4 ? 32 : 128;
@@ -98,8 +95,7 @@ int creel_net_parse(const char *text, size_t len, struct creel_net *ret_net, str
 		for (const char *d = slash + 1; *d; d++)
 			bits = bits * 10 + (unsigned)(*d - '0');
 		if (bits > max)
-			return creel_err_set(err, CREEL_E_SYNTAX, 0, "a CIDR's length is at most %u",
-					     max);
+			return creel_err_set(err, CREEL_E_SYNTAX, 0, "a CIDR's length is at most %u", max);
 	}
 	for (unsigned i = bits; i < max; i++)
 		if (n.addr[i / 8] & (0x80 >> i % 8))
@@ -115,8 +111,7 @@ static bool like_address(const struct parts *p)
 	return p->bracketed || memchr(p->host, ':', p->host_len) || memchr(p->host, '/', p->host_len);
 }
 
-int creel_entry_parse(const char *text, bool deny, struct creel_entry *ret_entry,
-		      struct creel_err *err)
+int creel_entry_parse(const char *text, bool deny, struct creel_entry *ret_entry, struct creel_err *err)
 {
 	struct creel_entry e = {0};
 	struct creel_err ignored = {0};
@@ -131,8 +126,7 @@ int creel_entry_parse(const char *text, bool deny, struct creel_entry *ret_entry
 	if (r < 0) {
 		e.net = (struct creel_net){0};
 		e.subdomains = p.host_len > 2 && p.host[0] == '*' && p.host[1] == '.';
-		r = creel_name_parse(p.host + 2 * e.subdomains, p.host_len - 2 * e.subdomains, &e.name,
-				     err);
+		r = creel_name_parse(p.host + 2 * e.subdomains, p.host_len - 2 * e.subdomains, &e.name, err);
 		if (r < 0)
 			return r;
 		if (!e.subdomains && !strchr(e.name.text, '.'))

@@ -14,18 +14,18 @@
  * no suffix covers that port of TCP and UDP.
  */
 enum creel_way {
-	CREEL_WAY_ANY,	/* deny only */
-	CREEL_WAY_TLS,	/* TCP, the name in the hello is checked */
+	CREEL_WAY_ANY,  /* deny only */
+	CREEL_WAY_TLS,  /* TCP, the name in the hello is checked */
 	CREEL_WAY_HTTP, /* TCP, the Host of every request is checked */
-	CREEL_WAY_TCP,	/* raw */
+	CREEL_WAY_TCP,  /* raw */
 	CREEL_WAY_UDP,
 };
 
 struct creel_entry {
 	struct creel_name name; /* of a name entry, without "*." */
-	bool subdomains;	/* written "*.NAME" */
-	struct creel_net net;	/* family 0: a name entry */
-	uint16_t port;		/* 0: every port, deny only */
+	bool subdomains;        /* written "*.NAME" */
+	struct creel_net net;   /* family 0: a name entry */
+	uint16_t port;          /* 0: every port, deny only */
 	enum creel_way way;
 };
 
@@ -36,18 +36,16 @@ struct creel_entry {
  * @param deny  it stands in a deny list
  * @return 0, CREEL_E_SYNTAX, CREEL_E_TOOBIG, CREEL_E_INVALID, CREEL_E_NOMEM
  */
-int creel_entry_parse(const char *text, bool deny, struct creel_entry *ret_entry,
-		      struct creel_err *err);
+int creel_entry_parse(const char *text, bool deny, struct creel_entry *ret_entry, struct creel_err *err);
 
 /** Parse an IPv4 or IPv6 address or CIDR without brackets. @return 0, CREEL_E_SYNTAX, _INVALID */
-int creel_net_parse(const char *text, size_t len, struct creel_net *ret_net,
-		    struct creel_err *err);
+int creel_net_parse(const char *text, size_t len, struct creel_net *ret_net, struct creel_err *err);
 
 /** What is asked for, as a person writes it: NAME[:PORT], ADDR:PORT, each with /udp if so. */
 struct creel_target {
 	struct creel_name name; /* "" when by address */
-	struct creel_net addr;	/* family 0 when by name */
-	uint16_t port;		/* 443 when not written */
+	struct creel_net addr;  /* family 0 when by name */
+	uint16_t port;          /* 443 when not written */
 	bool udp;
 };
 

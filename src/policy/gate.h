@@ -28,6 +28,7 @@ struct creel_gate {
 	struct creel_verbs table;
 	struct creel_gate_rule *rules;
 	size_t n_rules;
+	bool shared; /* there is a folder for files: see creel_gate_file_ok() */
 };
 
 void creel_gate_fini(struct creel_gate *g);
@@ -43,15 +44,36 @@ struct creel_gate_spec {
  * @param ret_bad  the rule that @p err speaks of
  * @return 0; CREEL_E_INVALID (no such verb, a group that is allowed, a bad condition), CREEL_E_NOMEM
  */
-int creel_gate_init(struct creel_gate *g, struct creel_verbs *table,
-		    const struct creel_gate_spec *spec, struct creel_rule_text *ret_bad,
-		    struct creel_err *err);
+int creel_gate_init(struct creel_gate *g, struct creel_verbs *table, const struct creel_gate_spec *spec,
+		    struct creel_rule_text *ret_bad, struct creel_err *err);
+
+enum {
+	CREEL_GATE_FILES = 16, /* that one call may name */
+	CREEL_GATE_SHOW = 32,  /* words that a table's `shows` may have */
+};
+
+/** What a part of a call means for files. */
+enum creel_gate_use {
+	CREEL_USE_NONE,
+	CREEL_USE_IN,    /* a file of the shared folder, read */
+	CREEL_USE_OUT,   /* one that is written */
+	CREEL_USE_STDIN, /* standard input is read */
+};
+
+/**
+ * Is @p name one that a file of the shared folder may have? One plain name: letters, digits, characters
+ * beyond ASCII, blanks, and . _ + -, the first no blank, dot or dash, at most 200 octets. So no path leads
+ * out, none is a list to a tool that splits at commas, and none begins a flag, a home or a hidden file.
+ */
+bool creel_gate_file_ok(const char *name);
 
 /** How a call reads, for a person and for `--same-verb`. Strings are the call's own. */
 struct creel_gate_part {
 	const char *label; /* a flag's name, or "argument" */
 	const char *value; /* "" for a flag without one */
-	bool fixed;	   /* says whom or what it concerns: kept by a grant for the verb */
+	bool fixed;        /* says whom or what it concerns: kept by a grant for the verb */
+	enum creel_gate_use use;
+	const char *file; /* the name, for USE_IN and USE_OUT */
 };
 
 /**
@@ -59,16 +81,23 @@ struct creel_gate_part {
  *
  * @return how many there are; @p ret has the first @p max
  */
-size_t creel_gate_parts(const struct creel_gate *g, const struct creel_argv *argv, struct creel_gate_part *ret,
-			size_t max);
+size_t creel_gate_parts(const struct creel_gate *g, const struct creel_argv *argv,
+			struct creel_gate_part *ret, size_t max);
+
+/** The positional arguments behind the verb. @return how many there are; @p ret has the first @p max */
+size_t creel_gate_args(const struct creel_gate *g, const struct creel_argv *argv, const char **ret,
+		       size_t max);
 
 struct creel_gate_answer {
 	enum creel_decision decision;
-	const char *verb; /* its path in the table, NULL: not understood */
-	const char *rule; /* the rule as written, or "default: deny" */
-	uint32_t line;	  /* of the rule; 0: none */
-	bool json;	  /* the call asked for JSON: its refusal is JSON too */
-	char why[240];	  /* words; may hold foreign text */
+	const char *verb;                        /* its path in the table, NULL: not understood */
+	const struct creel_tool_verb *tool_verb; /* the same, whole */
+	bool reads_stdin;                        /* else it gets none */
+	bool files;                              /* it is for the gate itself: PROGRAM-files VERB [NAME] */
+	const char *rule;                        /* the rule as written, or "default: deny" */
+	uint32_t line;                           /* of the rule; 0: none */
+	bool json;                               /* the call asked for JSON: its refusal is JSON too */
+	char why[240];                           /* words; may hold foreign text */
 };
 
 /**

@@ -25,7 +25,8 @@ static int secret_add(struct creel_gateconf *c, char *value, struct creel_err *e
 	size_t n = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
 
 	if (!path || path[1] != '/' || value + n != path || n == 0 || strncmp(value, "LD_", 3) == 0)
-		return creel_err_set(err, CREEL_E_INVALID, 0, "secret wants NAME and an absolute path, and never LD_");
+		return creel_err_set(err, CREEL_E_INVALID, 0,
+				     "secret wants NAME and an absolute path, and never LD_");
 	*path++ = '\0';
 	c->secret[c->n_secret++] = value;
 	c->secret[c->n_secret++] = path;
@@ -41,8 +42,7 @@ static bool env_ok(const char *v)
 	       strspn(v, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == name;
 }
 
-static int once(const char **slot, const char *value, bool path, const char *word,
-		struct creel_err *err)
+static int once(const char **slot, const char *value, bool path, const char *word, struct creel_err *err)
 {
 	if (*slot)
 		return creel_err_set(err, CREEL_E_SYNTAX, 0, "`%s` stands twice", word);
@@ -83,6 +83,13 @@ static int line_read(struct reading *r, char *line, uint32_t number, struct cree
 			return creel_err_set(err, CREEL_E_INVALID, 0, "`wait` is 10 to 86400 seconds");
 		return 0;
 	}
+	if (strcmp(line, "shared") == 0) {
+		r->conf->shared = strtoull(value, NULL, 10);
+		if (value[strspn(value, "0123456789")] || r->conf->shared < 4096 ||
+		    r->conf->shared > CREEL_GATECONF_SHARED)
+			return creel_err_set(err, CREEL_E_INVALID, 0, "`shared` is 4096 octets to 16 GiB");
+		return 0;
+	}
 	if (strcmp(line, "secret") == 0)
 		return secret_add(r->conf, value, err);
 	if (strcmp(line, "env") != 0)
@@ -104,13 +111,13 @@ static int rules_apply(struct reading *r, struct creel_err *err)
 	if (e < 0)
 		return e;
 	e = creel_gate_init(&r->conf->gate, &table, &spec, &bad, err);
+	r->conf->gate.shared = r->conf->shared > 0;
 	if (e < 0 && e != CREEL_E_NOMEM)
 		return creel_err_add(err, "line %u", bad.line);
 	return e;
 }
 
-int creel_gateconf_parse(const char *text, size_t len, struct creel_gateconf *ret_conf,
-			 struct creel_err *err)
+int creel_gateconf_parse(const char *text, size_t len, struct creel_gateconf *ret_conf, struct creel_err *err)
 {
 	struct creel_gateconf autoclean(creel_gateconf_fini) conf = {.wait_s = 600};
 	struct reading r = {.conf = &conf};

@@ -11,16 +11,19 @@
  *   log /var/log/creel-gate     one line a call is appended
  *   host /run/creel/host.sock   where the host is asked and told; without it an ask is refused
  *   wait 600                    seconds that a human has
+ *   shared 67108864             a folder HOME/shared for files that calls name: how many octets it may hold
  *   secret NAME FILE            a variable whose value is what FILE holds; without the file there is none
  *   env NAME=VALUE              its environment, besides PATH, HOME and LANG; any number
  *   allow|ask|deny RULE         any number
  */
-#define CREEL_GATECONF_MAX (1 << 20)
+#define CREEL_GATECONF_MAX    (1 << 20)
+#define CREEL_GATECONF_SHARED (16ULL << 30)
 
 struct creel_gateconf {
 	char *text; /* owns the strings below */
 	const char *program, *exec, *home, *log, *host;
 	unsigned wait_s;
+	uint64_t shared;  /* 0: none */
 	const char **env; /* ended by NULL */
 	size_t n_env;
 	const char **secret; /* NAME, FILE, NAME, FILE...; ended by NULL */

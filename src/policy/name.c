@@ -45,8 +45,7 @@ static int ascii(const char *s, size_t len, struct creel_name *ret, struct creel
 				return creel_err_set(err, CREEL_E_SYNTAX, 0,
 						     "a label begins or ends with '-'");
 			if (i == len && numeric(out.text + start, n))
-				return creel_err_set(err, CREEL_E_SYNTAX, 0,
-						     "the last label is a number");
+				return creel_err_set(err, CREEL_E_SYNTAX, 0, "the last label is a number");
 			start = i + 1;
 		} else if (c >= 'A' && c <= 'Z') {
 			c = (char)(c - 'A' + 'a');
@@ -61,8 +60,7 @@ static int ascii(const char *s, size_t len, struct creel_name *ret, struct creel
 	return 0;
 }
 
-int creel_name_parse(const char *text, size_t len, struct creel_name *ret_name,
-		     struct creel_err *err)
+int creel_name_parse(const char *text, size_t len, struct creel_name *ret_name, struct creel_err *err)
 {
 	char copy[4 * CREEL_NAME_MAX + 1];
 	bool plain = true;

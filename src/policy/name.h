@@ -23,8 +23,7 @@ struct creel_name {
  * @param text  untrusted octets, UTF-8 or ASCII, @p len of them; a NUL inside is refused
  * @return 0, CREEL_E_SYNTAX, CREEL_E_TOOBIG, CREEL_E_NOMEM
  */
-int creel_name_parse(const char *text, size_t len, struct creel_name *ret_name,
-		     struct creel_err *err);
+int creel_name_parse(const char *text, size_t len, struct creel_name *ret_name, struct creel_err *err);
 
 /** Is @p name a subdomain, of any depth, of @p parent (and not @p parent itself)? */
 bool creel_name_below(const char *name, const char *parent);

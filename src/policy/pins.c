@@ -1,12 +1,14 @@
 #include "policy/pins.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BUCKETS 16384
 
 struct creel_pin {
-	struct creel_pin *next;	  /* in the bucket of its address, the newest first */
-	struct creel_pin *of_name; /* the name's next */
+	struct creel_pin *next, **at; /* in the bucket of its address, the newest first */
+	struct creel_pin *of_name;    /* the name's next */
 	struct creel_pin_name *name;
 	int64_t until;
 	uint8_t addr[16];
@@ -19,21 +21,28 @@ struct creel_pin_name {
 	char text[];
 };
 
-/* FNV-1a: who resolves chooses names and addresses of his own cell's table alone */
-static size_t hash(const void *data, size_t len)
+/*
+ * FNV-1a from a secret start, mixed once more: who resolves chooses names and addresses of a table that
+ * the monitor walks for all cells, and must not make them meet in one bucket.
+ */
+static size_t hash(const struct creel_pins *p, const void *data, size_t len)
 {
-	const uint8_t *p = data;
-	uint64_t h = 0xcbf29ce484222325U;
+	const uint8_t *d = data;
+	uint64_t h = p->seed;
 
 	for (size_t i = 0; i < len; i++)
-		h = (h ^ p[i]) * 0x100000001b3U;
-	return (size_t)(h ^ h >> 32) % BUCKETS;
+		h = (h ^ d[i]) * 0x100000001b3U;
+	h = (h ^ h >> 33) * 0xff51afd7ed558ccdU;
+	h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53U;
+	return (size_t)(h ^ h >> 33) % BUCKETS;
 }
 
 int creel_pins_init(struct creel_pins *p, size_t max_names, size_t max_addrs, struct creel_err *err)
 {
-	struct creel_pins out = {.max_names = max_names, .max_addrs = max_addrs};
+	struct creel_pins out = {.max_names = max_names, .max_addrs = max_addrs, .pruned = INT64_MIN};
 
+	if (getentropy(&out.seed, sizeof(out.seed)) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "a random number");
 	out.names = calloc(BUCKETS, sizeof(struct creel_pin_name *));
 	out.addrs = calloc(BUCKETS, sizeof(struct creel_pin *));
 	if (!out.names || !out.addrs) {
@@ -47,28 +56,27 @@ int creel_pins_init(struct creel_pins *p, size_t max_names, size_t max_addrs, st
 
 static struct creel_pin_name **name_at(const struct creel_pins *p, const char *text)
 {
-	struct creel_pin_name **at = &p->names[hash(text, strlen(text))];
+	struct creel_pin_name **at = &p->names[hash(p, text, strlen(text))];
 
 	while (*at && strcmp((*at)->text, text) != 0)
 		at = &(*at)->next;
 	return at;
 }
 
-static void unlink_addr(struct creel_pins *p, struct creel_pin *pin)
+static void unlink_addr(struct creel_pin *pin)
 {
-	struct creel_pin **at = &p->addrs[hash(pin->addr, 16)];
-
-	while (*at != pin)
-		at = &(*at)->next;
-	*at = pin->next;
+	*pin->at = pin->next;
+	if (pin->next)
+		pin->next->at = pin->at;
 }
 
 static void link_addr(struct creel_pins *p, struct creel_pin *pin)
 {
-	struct creel_pin **at = &p->addrs[hash(pin->addr, 16)];
-
-	pin->next = *at;
-	*at = pin;
+	pin->at = &p->addrs[hash(p, pin->addr, 16)];
+	pin->next = *pin->at;
+	if (pin->next)
+		pin->next->at = &pin->next;
+	*pin->at = pin;
 }
 
 /* Forget the pins of a name that ended before @p before. @return true: the name went with its last */
@@ -83,7 +91,7 @@ static bool name_prune(struct creel_pins *p, struct creel_pin_name **at, int64_t
 			continue;
 		}
 		*pp = pin->of_name;
-		unlink_addr(p, pin);
+		unlink_addr(pin);
 		free(pin);
 		p->n_addrs--;
 	}
@@ -129,15 +137,20 @@ static struct creel_pin_name *name_make(struct creel_pins *p, const char *text)
 	return *at;
 }
 
-/* by the address: a name may have many, an address has few names */
+/* Along both lists at once: a name may have many addresses and an address many names, and the shorter list
+ * knows as well. */
 static struct creel_pin *pin_of(const struct creel_pins *p, const struct creel_pin_name *n,
 				const uint8_t addr[16])
 {
-	struct creel_pin *pin = p->addrs[hash(addr, 16)];
+	struct creel_pin *a = p->addrs[hash(p, addr, 16)], *b = n->pins;
 
-	while (pin && (pin->name != n || memcmp(pin->addr, addr, 16) != 0))
-		pin = pin->next;
-	return pin;
+	for (; a && b; a = a->next, b = b->of_name) {
+		if (a->name == n && memcmp(a->addr, addr, 16) == 0)
+			return a;
+		if (memcmp(b->addr, addr, 16) == 0)
+			return b;
+	}
+	return NULL;
 }
 
 static bool has_room(const struct creel_pins *p, const char *name, const uint8_t addr[16])
@@ -151,7 +164,10 @@ int creel_pins_add(struct creel_pins *p, const char *name, const uint8_t addr[16
 		   bool granted, int64_t now, struct creel_err *err)
 {
 	if (!has_room(p, name, addr)) {
-		prune(p, now);
+		/* all of it is walked: once a second, or a cell that fills its table holds up the others */
+		if (p->pruned != now)
+			prune(p, now);
+		p->pruned = now;
 		if (!has_room(p, name, addr))
 			return creel_err_set(err, CREEL_E_TOOBIG, 0, "over %zu names or %zu addresses",
 					     p->max_names, p->max_addrs);
@@ -172,7 +188,7 @@ int creel_pins_add(struct creel_pins *p, const char *name, const uint8_t addr[16
 		n->pins = pin;
 		p->n_addrs++;
 	} else {
-		unlink_addr(p, pin);
+		unlink_addr(pin);
 	}
 	link_addr(p, pin);
 	pin->until = until;
@@ -201,10 +217,10 @@ bool creel_pins_has(const struct creel_pins *p, const char *name, const uint8_t 
 	return true;
 }
 
-const char *creel_pins_name(const struct creel_pins *p, const uint8_t addr[16], size_t i,
-			    int64_t *ret_until, bool *ret_granted)
+const char *creel_pins_name(const struct creel_pins *p, const uint8_t addr[16], size_t i, int64_t *ret_until,
+			    bool *ret_granted)
 {
-	for (const struct creel_pin *pin = p->addrs[hash(addr, 16)]; pin; pin = pin->next) {
+	for (const struct creel_pin *pin = p->addrs[hash(p, addr, 16)]; pin; pin = pin->next) {
 		if (memcmp(pin->addr, addr, 16) != 0 || i-- > 0)
 			continue;
 		if (ret_until)
@@ -217,7 +233,8 @@ const char *creel_pins_name(const struct creel_pins *p, const uint8_t addr[16], 
 }
 
 void creel_pins_each(const struct creel_pins *p,
-		     void (*each)(void *ctx, const char *name, const uint8_t addr[16], int64_t until, bool granted),
+		     void (*each)(void *ctx, const char *name, const uint8_t addr[16], int64_t until,
+				  bool granted),
 		     void *ctx)
 {
 	for (size_t i = 0; i < BUCKETS; i++)

@@ -13,6 +13,7 @@ void creel_policytext_fini(struct creel_policytext *t)
 	free(t->allow);
 	free(t->deny);
 	free(t->reach);
+	free(t->brokers);
 	free(t->text);
 	*t = (struct creel_policytext){0};
 }
@@ -55,9 +56,12 @@ int creel_policytext_write(const struct creel_policy_spec *spec,
 			r = creel_buf_addf(out, err, "cell %s %s\n", spec->reach[i].cell, text);
 		}
 		if (r == 0)
-			r = creel_buf_addf(out, err, "reach %u %s %u\n", spec->reach[i].line,
-					   spec->reach[i].cell, spec->reach[i].port);
+			r = creel_buf_addf(out, err, "reach %u %s %u%s\n", spec->reach[i].line,
+					   spec->reach[i].cell, spec->reach[i].port,
+					   spec->reach[i].six ? " ipv6" : "");
 	}
+	for (size_t i = 0; r == 0 && spec->brokers && i < spec->brokers->n; i++)
+		r = creel_broker_write(&spec->brokers->v[i], out, err);
 	return r;
 }
 
@@ -102,7 +106,7 @@ static int cell_line(struct creel_policytext *t, char *rest, struct creel_err *e
 
 	if (n == CREEL_POLICYTEXT_CELLS)
 		return creel_err_set(err, CREEL_E_TOOBIG, 0, "more than %d cells", CREEL_POLICYTEXT_CELLS);
-	if (!*name || strlen(name) > 32 || !rest ||
+	if (!*name || strlen(name) > 39 /* a broker's: NAME.broker */ || !rest ||
 	    creel_net_parse(rest, strlen(rest), &t->cell[n].addr, err) < 0 || t->cell[n].addr.family != 4 ||
 	    t->cell[n].addr.bits != 32)
 		return wrong(err, "cell NAME ADDRESS");
@@ -111,11 +115,24 @@ static int cell_line(struct creel_policytext *t, char *rest, struct creel_err *e
 	return 1;
 }
 
+/* @param rest  PORT [ipv6] */
+static int reach_line(struct creel_policytext *t, uint32_t line, const char *cell, char *rest,
+		      struct creel_err *err)
+{
+	const char *port = rest ? strsep(&rest, " ") : NULL;
+	unsigned long v;
+
+	if (number(port, 65535, &v) < 0 || v == 0 || (rest && strcmp(rest, "ipv6") != 0))
+		return wrong(err, "reach LINE CELL PORT [ipv6]");
+	t->reach[t->spec.n_reach++] = (struct creel_rule_reach){cell, (uint16_t)v, line, rest != NULL};
+	return 1;
+}
+
 /* @return 1: it was one of ours, 0: of another word */
 static int policy_line(struct creel_policytext *t, const char *word, char *rest, struct creel_err *err)
 {
 	struct creel_policy_spec *s = &t->spec;
-	unsigned long line, port;
+	unsigned long line;
 
 	if (strcmp(word, "mode") == 0)
 		return mode_line(s, rest, err);
@@ -123,18 +140,19 @@ static int policy_line(struct creel_policytext *t, const char *word, char *rest,
 		return cell_line(t, rest, err);
 	if (strcmp(word, "subnet") == 0)
 		return creel_net_parse(rest, strlen(rest), &s->subnet, err) < 0 ? err->code : 1;
+	if (strncmp(word, "broker", 6) == 0) {
+		if (!t->brokers && !(t->brokers = calloc(1, sizeof(*t->brokers))))
+			return creel_err_nomem(err);
+		return creel_broker_line(t->brokers, word, rest, err);
+	}
 	bool allow = strcmp(word, "allow") == 0, deny = strcmp(word, "deny") == 0;
 	if (!allow && !deny && strcmp(word, "reach") != 0)
 		return 0;
 	const char *first = strsep(&rest, " "), *second = rest ? strsep(&rest, " ") : NULL;
 	if (number(first, UINT32_MAX, &line) < 0 || !second || !*second)
 		return wrong(err, "WORD LINE VALUE");
-	if (!allow && !deny) {
-		if (number(rest, 65535, &port) < 0 || port == 0)
-			return wrong(err, "reach LINE CELL PORT");
-		t->reach[s->n_reach++] = (struct creel_rule_reach){second, (uint16_t)port, (uint32_t)line};
-		return 1;
-	}
+	if (!allow && !deny)
+		return reach_line(t, (uint32_t)line, second, rest, err);
 	if (rest)
 		return wrong(err, "allow LINE ENTRY");
 	struct creel_rule_text e = {second, (uint32_t)line, 1};
@@ -201,6 +219,7 @@ int creel_policytext_read(const char *text, size_t len,
 		t->spec.deny = t->deny;
 		t->spec.reach = t->reach;
 		t->spec.cells = t->names;
+		t->spec.brokers = t->brokers;
 		r = creel_policy_init(&t->policy, &t->spec, &bad, err);
 	}
 	if (r < 0) {

@@ -1,5 +1,6 @@
 #pragma once
 #include "base/buf.h"
+#include "policy/broker.h"
 #include "policy/egress.h"
 
 /*
@@ -8,8 +9,10 @@
  *
  *   mode MODE LINE          none, listed, ask, open; LINE is where the file says so
  *   allow LINE ENTRY        deny LINE ENTRY
- *   reach LINE CELL PORT    cell NAME ADDRESS (each cell that is reached)
+ *   reach LINE CELL PORT [ipv6]
+ *   cell NAME ADDRESS       each cell that is reached
  *   subnet CIDR             the cells' own
+ *   broker NAME LINE ...    and what follows it (policy/broker.h)
  */
 enum { CREEL_POLICYTEXT_MAX = 4 << 20, CREEL_POLICYTEXT_CELLS = 64 };
 
@@ -24,6 +27,7 @@ struct creel_policytext {
 	const char *names[CREEL_POLICYTEXT_CELLS];
 	struct creel_rule_text *allow, *deny;
 	struct creel_rule_reach *reach;
+	struct creel_brokers *brokers; /* NULL: none */
 	char *text;
 };
 

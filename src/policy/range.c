@@ -1,5 +1,6 @@
 #include "policy/range.h"
 #include "base/cleanup.h"
+#include "base/mapped.h"
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,15 +10,15 @@ static const struct {
 	const char *net;
 	enum creel_range range;
 } ranges[] = {
-	{"0.0.0.0/8", CREEL_RANGE_NEVER},	{"127.0.0.0/8", CREEL_RANGE_NEVER},
-	{"169.254.0.0/16", CREEL_RANGE_NEVER},	{"192.0.0.0/24", CREEL_RANGE_NEVER},
-	{"224.0.0.0/4", CREEL_RANGE_NEVER},	{"240.0.0.0/4", CREEL_RANGE_NEVER},
-	{"10.0.0.0/8", CREEL_RANGE_PRIVATE},	{"100.64.0.0/10", CREEL_RANGE_PRIVATE},
+	{"0.0.0.0/8", CREEL_RANGE_NEVER},       {"127.0.0.0/8", CREEL_RANGE_NEVER},
+	{"169.254.0.0/16", CREEL_RANGE_NEVER},  {"192.0.0.0/24", CREEL_RANGE_NEVER},
+	{"224.0.0.0/4", CREEL_RANGE_NEVER},     {"240.0.0.0/4", CREEL_RANGE_NEVER},
+	{"10.0.0.0/8", CREEL_RANGE_PRIVATE},    {"100.64.0.0/10", CREEL_RANGE_PRIVATE},
 	{"172.16.0.0/12", CREEL_RANGE_PRIVATE}, {"192.168.0.0/16", CREEL_RANGE_PRIVATE},
 	{"198.18.0.0/15", CREEL_RANGE_PRIVATE}, {"::/128", CREEL_RANGE_NEVER},
-	{"::1/128", CREEL_RANGE_NEVER},		{"100::/64", CREEL_RANGE_NEVER},
-	{"2001::/32", CREEL_RANGE_NEVER},	{"fe80::/10", CREEL_RANGE_NEVER},
-	{"ff00::/8", CREEL_RANGE_NEVER},	{"fc00::/7", CREEL_RANGE_PRIVATE},
+	{"::1/128", CREEL_RANGE_NEVER},         {"100::/64", CREEL_RANGE_NEVER},
+	{"2001::/32", CREEL_RANGE_NEVER},       {"fe80::/10", CREEL_RANGE_NEVER},
+	{"ff00::/8", CREEL_RANGE_NEVER},        {"fc00::/7", CREEL_RANGE_PRIVATE},
 	{"fec0::/10", CREEL_RANGE_PRIVATE},
 };
 
@@ -38,16 +39,18 @@ static bool same_bits(const uint8_t *a, const uint8_t *b, unsigned bits)
 	return rest == 0 || ((a[whole] ^ b[whole]) & (0xff00 >> rest) & 0xff) == 0;
 }
 
-static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
+struct creel_net creel_net_of(const uint8_t addr[16])
+{
+	bool four = creel_mapped_four(addr);
+	struct creel_net n = {.family = four ? 4 : 6, .bits = four ? 32 : 128};
+
+	memcpy(n.addr, addr + (four ? 12 : 0), four ? 4 : 16);
+	return n;
+}
 
 static struct creel_net unmapped(const struct creel_net *a)
 {
-	struct creel_net v4 = {.family = 4, .bits = 32};
-
-	if (a->family != 6 || memcmp(a->addr, mapped_prefix, 12) != 0)
-		return *a;
-	memcpy(v4.addr, a->addr + 12, 4);
-	return v4;
+	return a->family == 6 && creel_mapped_four(a->addr) ? creel_net_of(a->addr) : *a;
 }
 
 bool creel_net_has(const struct creel_net *net, const struct creel_net *a)

@@ -5,10 +5,12 @@
 /** An address or a network; 4 octets of addr are used for IPv4. Host bits are zero. */
 struct creel_net {
 	uint8_t addr[16]; /* network order */
-	uint8_t family;	  /* 4 or 6; 0: none */
+	uint8_t family;   /* 4 or 6; 0: none */
 	uint8_t bits;
 };
 
+/** One address of either family, of 16 octets (base/mapped.h). */
+struct creel_net creel_net_of(const uint8_t addr[16]);
 /** Is the address @p a (its bits do not matter) in @p net? An IPv4-mapped IPv6 address is IPv4. */
 bool creel_net_has(const struct creel_net *net, const struct creel_net *a);
 /** Does @p inner lie wholly in @p outer? */

@@ -1,5 +1,6 @@
 #include "policy/verbs.h"
-#include "policy/verbs-builtin.h"
+#include "policy/verbs-gh.h"
+#include "policy/verbs-gog.h"
 #include <limits.h>
 #include <string.h>
 
@@ -55,11 +56,10 @@ static bool word_ok(const char *w)
 	size_t n = strlen(w);
 
 	return n > 0 && n <= 64 && w[0] != '-' &&
-	       w[strspn(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/")] ==
-		       '\0';
+	       w[strspn(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/")] == '\0';
 }
 
-static const char *const kinds[] = {"bool", "value", "text", "who", "many", "file", "at"};
+static const char *const kinds[] = {"bool", "value", "text", "who", "many", "file", "out", "at"};
 
 static bool kind_find(const char *w, enum creel_flag_kind *ret)
 {
@@ -100,6 +100,26 @@ static const struct creel_tool_verb *by_path(const struct creel_verbs *t, const 
 	return NULL;
 }
 
+/* "stdin", "shows WORD...", "needs FLAG...", "arg-file N", "arg-out N" */
+static int use_read(const char *word, char *line, struct creel_tool_verb *v, struct creel_err *err)
+{
+	if (strcmp(word, "shows") == 0 || strcmp(word, "needs") == 0) {
+		const char **at = word[0] == 's' ? &v->shows : &v->needs;
+		*at = rest(line);
+		return **at ? 0 : creel_err_set(err, CREEL_E_SYNTAX, 0, "%s WORD...", word);
+	}
+	const char *n = take(&line);
+	if (strcmp(word, "stdin") == 0) {
+		v->reads_stdin = true;
+		return n ? creel_err_set(err, CREEL_E_SYNTAX, 0, "`stdin` has nothing behind it") : 0;
+	}
+	bool out = strcmp(word, "arg-out") == 0;
+	if ((!out && strcmp(word, "arg-file") != 0) || !n || n[0] < '1' || n[0] > '9' || n[1])
+		return creel_err_set(err, CREEL_E_SYNTAX, 0, "arg-file N or arg-out N, N of 1 to 9");
+	*(out ? &v->out_args : &v->in_args) |= (uint16_t)(1U << (n[0] - '1'));
+	return 0;
+}
+
 static int line_read(struct creel_verbs *t, char *line, struct creel_err *err)
 {
 	bool own = line[0] == '\t' || line[0] == ' ';
@@ -117,6 +137,9 @@ static int line_read(struct creel_verbs *t, char *line, struct creel_err *err)
 				return creel_err_set(err, CREEL_E_SYNTAX, 0, "args MIN-[MAX]");
 			return 0;
 		}
+		if (strcmp(word, "stdin") == 0 || strcmp(word, "shows") == 0 || strcmp(word, "needs") == 0 ||
+		    strncmp(word, "arg-", 4) == 0)
+			return use_read(word, line, last, err);
 		if (!kind_find(word, &f.kind))
 			return creel_err_set(err, CREEL_E_SYNTAX, 0, "unknown kind `%.40s`", word);
 		f.names = rest(line);
@@ -189,8 +212,7 @@ static int shorts_resolve(struct creel_verbs *t, struct creel_err *err)
 	return 0;
 }
 
-int creel_verbs_parse(const char *text, size_t len, struct creel_verbs *ret_table,
-		      struct creel_err *err)
+int creel_verbs_parse(const char *text, size_t len, struct creel_verbs *ret_table, struct creel_err *err)
 {
 	struct creel_verbs autoclean(creel_verbs_fini) t = {0};
 	size_t lines = 1, number = 0;
@@ -232,13 +254,23 @@ int creel_verbs_parse(const char *text, size_t len, struct creel_verbs *ret_tabl
 
 int creel_verbs_builtin(const char *program, struct creel_verbs *ret_table, struct creel_err *err)
 {
-	if (strcmp(program, "gog") != 0)
-		return creel_err_set(err, CREEL_E_NOTFOUND, 0, "no verb table for `%.64s`", program);
-	return creel_verbs_parse((const char *)creel_verbs_gog, sizeof(creel_verbs_gog), ret_table, err);
+	static const struct {
+		const char *name;
+		const unsigned char *text;
+		size_t len;
+	} tables[] = {
+		{"gog", creel_verbs_gog, sizeof(creel_verbs_gog)},
+		{"gh", creel_verbs_gh, sizeof(creel_verbs_gh)},
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(tables); i++)
+		if (strcmp(program, tables[i].name) == 0)
+			return creel_verbs_parse((const char *)tables[i].text, tables[i].len, ret_table, err);
+	return creel_err_set(err, CREEL_E_NOTFOUND, 0, "no verb table for `%.64s`", program);
 }
 
 const struct creel_tool_verb *creel_verbs_child(const struct creel_verbs *t,
-					   const struct creel_tool_verb *parent, const char *word)
+						const struct creel_tool_verb *parent, const char *word)
 {
 	size_t base = parent ? strlen(parent->path) + 1 : 0, len = strlen(word);
 

@@ -8,7 +8,8 @@
  * place. All numbers are u32 big endian.
  */
 #define TYPE "\0\0\0\13ssh-ed25519\0\0\0\40"
-static const char begin[] = "-----BEGIN OPENSSH PRIVATE KEY-----\n", end[] = "-----END OPENSSH PRIVATE KEY-----\n";
+static const char begin[] = "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+		  end[] = "-----END OPENSSH PRIVATE KEY-----\n";
 static const uint8_t magic[] = "openssh-key-v1\0\0\0\0\4none\0\0\0\4none\0\0\0\0\0\0\0\1\0\0\0\63" TYPE;
 enum {
 	MAGIC = sizeof(magic) - 1,
@@ -60,13 +61,15 @@ int creel_sshkey_make(struct creel_buf *ret, struct creel_err *err)
 	return r;
 }
 
-int creel_sshkey_public(const char *private_text, size_t len, char ret[CREEL_SSHKEY_PUBLIC], struct creel_err *err)
+int creel_sshkey_public(const char *private_text, size_t len, char ret[CREEL_SSHKEY_PUBLIC],
+			struct creel_err *err)
 {
 	const size_t b = sizeof(begin) - 1, e = sizeof(end) - 1;
 	uint8_t raw[ALL], blob[HEAD + 32];
 	char text[sodium_base64_ENCODED_LEN(HEAD + 32, sodium_base64_VARIANT_ORIGINAL)];
 	size_t got = 0;
-	bool ok = len > b + e && memcmp(private_text, begin, b) == 0 && memcmp(private_text + len - e, end, e) == 0 &&
+	bool ok = len > b + e && memcmp(private_text, begin, b) == 0 &&
+		  memcmp(private_text + len - e, end, e) == 0 &&
 		  sodium_base642bin(raw, sizeof(raw), private_text + b, len - b - e, "\n", &got, NULL,
 				    sodium_base64_VARIANT_ORIGINAL) == 0 &&
 		  got == ALL && memcmp(raw, magic, MAGIC) == 0;

@@ -56,7 +56,8 @@ static int lock_take(int state_fd, bool write, struct creel_err *err)
 		if (errno != EWOULDBLOCK)
 			return creel_err_set(err, CREEL_E_OS, errno, "lock the store of secrets");
 		if (waited >= LOCK_WAIT_MS)
-			return creel_err_set(err, CREEL_E_BUSY, 0, "another creel is writing to the store of secrets");
+			return creel_err_set(err, CREEL_E_BUSY, 0,
+					     "another creel is writing to the store of secrets");
 		(void)nanosleep(&nap, NULL);
 	}
 	return steal_fd(&fd);
@@ -196,7 +197,8 @@ void creel_store_lock(struct creel_store *s)
 
 static int locked(struct creel_err *err)
 {
-	return creel_err_set(err, CREEL_E_DENIED, 0, "the store of secrets is locked; try: creel secret unlock");
+	return creel_err_set(err, CREEL_E_DENIED, 0,
+			     "the store of secrets is locked; try: creel secret unlock");
 }
 
 static size_t ad_make(uint8_t ad[128], const char *cell, const char *name)
@@ -239,7 +241,8 @@ int creel_store_get(const struct creel_store *s, const char *cell, const char *n
 	size_t len, bare;
 
 	if (!names_ok(cell, name))
-		return creel_err_set(err, CREEL_E_INVALID, 0, "that cannot be the name of a cell or a secret");
+		return creel_err_set(err, CREEL_E_INVALID, 0,
+				     "that cannot be the name of a cell or a secret");
 	if (!s->key)
 		return locked(err);
 	if (!buf)
@@ -258,7 +261,8 @@ int creel_store_get(const struct creel_store *s, const char *cell, const char *n
 						       ad_make(ad, cell, name), buf + MAGIC, s->key) != 0 ||
 	    sodium_unpad(&bare, text, (size_t)plain, PAD) != 0 || bare > CREEL_SECRET_MAX)
 		r = creel_err_set(err, CREEL_E_BROKEN, 0,
-				  "secret %s/%s is damaged, or was made for another cell or name", cell, name);
+				  "secret %s/%s is damaged, or was made for another cell or name", cell,
+				  name);
 	else
 		r = creel_buf_add(ret, text, bare, err);
 	sodium_memzero(buf, FILE_MAX);
@@ -282,7 +286,8 @@ static int put_in(int dirfd, const uint8_t *key, const char *cell, const char *n
 	memcpy(plain, data, len);
 	if (sodium_pad(&padded, plain, len, PAD, CREEL_SECRET_MAX + PAD) != 0) {
 		sodium_memzero(plain, len);
-		return creel_err_set(err, CREEL_E_TOOBIG, 0, "a secret is at most %d octets", CREEL_SECRET_MAX);
+		return creel_err_set(err, CREEL_E_TOOBIG, 0, "a secret is at most %d octets",
+				     CREEL_SECRET_MAX);
 	}
 	crypto_aead_xchacha20poly1305_ietf_encrypt(plain, &sealed, plain, padded, ad, ad_make(ad, cell, name),
 						   NULL, buf + MAGIC, key);
@@ -306,7 +311,8 @@ int creel_store_put(const struct creel_store *s, const char *cell, const char *n
 		    size_t len, struct creel_err *err)
 {
 	if (!names_ok(cell, name))
-		return creel_err_set(err, CREEL_E_INVALID, 0, "that cannot be the name of a cell or a secret");
+		return creel_err_set(err, CREEL_E_INVALID, 0,
+				     "that cannot be the name of a cell or a secret");
 	if (!s->key)
 		return locked(err);
 	if (len == 0 || len > CREEL_SECRET_MAX)
@@ -320,11 +326,15 @@ int creel_store_remove(const struct creel_store *s, const char *cell, const char
 	char path[104];
 
 	if (!names_ok(cell, name))
-		return creel_err_set(err, CREEL_E_INVALID, 0, "that cannot be the name of a cell or a secret");
+		return creel_err_set(err, CREEL_E_INVALID, 0,
+				     "that cannot be the name of a cell or a secret");
 	(void)snprintf(path, sizeof(path), "%s/%s", cell, name);
-	if (unlinkat(s->dir, path, 0) < 0)
-		return creel_err_set(err, errno == ENOENT ? CREEL_E_NOTFOUND : CREEL_E_OS, errno,
-				     "remove secret %s", path);
+	int r = unlinkat(s->dir, path, 0);
+	if (r < 0 && errno == ENOENT)
+		return creel_err_set(err, CREEL_E_NOTFOUND, 0, "no secret '%s' of cell '%s' is stored", name,
+				     cell);
+	if (r < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "remove secret %s", path);
 	(void)unlinkat(s->dir, cell, AT_REMOVEDIR); /* when that was its last */
 	return 0;
 }

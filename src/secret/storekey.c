@@ -30,8 +30,10 @@ int creel_store_method_parse(const char *text, enum creel_store_method *ret, str
 			*ret = (enum creel_store_method)i;
 			return 0;
 		}
-	return creel_err_set(err, CREEL_E_USAGE, 0, "'%s' is no way to keep the key; there are: file, "
-			     "systemd-creds, passphrase", text);
+	return creel_err_set(err, CREEL_E_USAGE, 0,
+			     "'%s' is no way to keep the key; there are: file, "
+			     "systemd-creds, passphrase",
+			     text);
 }
 
 enum creel_store_method storekey_default(void)
@@ -46,10 +48,13 @@ enum creel_store_method storekey_default(void)
 static int creds_run(const char *verb, const void *in, size_t len, struct creel_buf *out,
 		     struct creel_err *err)
 {
-	char *const argv[] = {(char *)(uintptr_t)"systemd-creds", (char *)(uintptr_t)verb,
-			      (char *)(uintptr_t)"--name=creel-store", (char *)(uintptr_t)"-",
-			      (char *)(uintptr_t)"-", NULL};
-	char *const env[] = {(char *)(uintptr_t)"PATH=/usr/bin:/bin:/usr/sbin:/sbin", NULL};
+	char *const argv[] = {(char *)(uintptr_t) "systemd-creds",
+			      (char *)(uintptr_t)verb,
+			      (char *)(uintptr_t) "--name=creel-store",
+			      (char *)(uintptr_t) "-",
+			      (char *)(uintptr_t) "-",
+			      NULL};
+	char *const env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin:/usr/sbin:/sbin", NULL};
 	posix_spawn_file_actions_t fa;
 	uint8_t buf[1024];
 	int pipefd[2], status = 0;
@@ -115,8 +120,7 @@ static int hex_get(const json_t *o, const char *name, void *ret, size_t len, str
 	return 0;
 }
 
-static int number_get(const json_t *o, const char *name, uint64_t max, uint64_t *ret,
-		      struct creel_err *err)
+static int number_get(const json_t *o, const char *name, uint64_t max, uint64_t *ret, struct creel_err *err)
 {
 	const json_t *v = json_object_get(o, name);
 
@@ -264,7 +268,8 @@ static int key_load(int dirfd, json_t **ret, struct creel_err *err)
 	autojson json_t *o = json_loadb(text, (size_t)n, 0, NULL);
 	sodium_memzero(text, sizeof(text));
 	if (!o || json_integer_value(json_object_get(o, "version")) != 1)
-		return creel_err_set(err, CREEL_E_BROKEN, 0, "the store's .key is damaged, or of a newer creel");
+		return creel_err_set(err, CREEL_E_BROKEN, 0,
+				     "the store's .key is damaged, or of a newer creel");
 	*ret = steal_ptr(&o);
 	return 0;
 }

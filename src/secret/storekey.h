@@ -15,8 +15,8 @@ int storekey_write(int dirfd, enum creel_store_method method, const uint8_t key[
  * @param ret_key  CREEL_STORE_KEY octets
  * @return 0, 1 (a passphrase is needed), CREEL_E_NOTFOUND (there is no .key), CREEL_E_BROKEN, CREEL_E_CHILD
  */
-int storekey_read(int dirfd, enum creel_store_method *ret_method, char ret_id[33],
-		  uint8_t *ret_key, struct creel_err *err);
+int storekey_read(int dirfd, enum creel_store_method *ret_method, char ret_id[33], uint8_t *ret_key,
+		  struct creel_err *err);
 
 /** With the passphrase. @return 0, CREEL_E_DENIED, CREEL_E_BROKEN, CREEL_E_NOMEM */
 int storekey_open(int dirfd, const char *passphrase, size_t len, uint8_t *ret_key, struct creel_err *err);

@@ -18,15 +18,14 @@ static bool path_ok(const char *s)
 	return s[0] == '/' && !strpbrk(s, ",\n") && strlen(s) < 512;
 }
 
-#define WORD(...)                                                                                  \
-	do {                                                                                       \
-		int word_r_ = creel_vmm_word(a, err, __VA_ARGS__);                                 \
-		if (word_r_ < 0)                                                                   \
-			return word_r_;                                                            \
+#define WORD(...)                                                  \
+	do {                                                       \
+		int word_r_ = creel_vmm_word(a, err, __VA_ARGS__); \
+		if (word_r_ < 0)                                   \
+			return word_r_;                            \
 	} while (0)
 
-static int disks_argv(const struct creel_vmm_spec *s, struct creel_vmm_argv *a,
-		      struct creel_err *err)
+static int disks_argv(const struct creel_vmm_spec *s, struct creel_vmm_argv *a, struct creel_err *err)
 {
 	for (size_t i = 0; i < s->n_disks; i++) {
 		const struct creel_vmm_disk *d = &s->disks[i];
@@ -44,8 +43,7 @@ static int disks_argv(const struct creel_vmm_spec *s, struct creel_vmm_argv *a,
 	return 0;
 }
 
-static int qemu_argv(const struct creel_vmm_spec *s, struct creel_vmm_argv *a,
-		     struct creel_err *err)
+static int qemu_argv(const struct creel_vmm_spec *s, struct creel_vmm_argv *a, struct creel_err *err)
 {
 	bool kvm = s->accel == CREEL_ACCEL_KVM;
 
@@ -85,9 +83,14 @@ static int qemu_argv(const struct creel_vmm_spec *s, struct creel_vmm_argv *a,
 	WORD("-initrd");
 	WORD("%s", s->initrd);
 	WORD("-append");
-	/* reboot=t: a triple fault ends the machine at once, as -no-reboot makes it final */
+	/*
+	 * reboot=t: a triple fault ends the machine at once, as -no-reboot makes it final.
+	 * tsc=reliable: emulated processors have one counter, the host's; a kernel that is not told so takes
+	 * several for unsynchronised and counts ticks instead, which a busy host loses.
+	 */
 	if (!kvm && s->tsc_khz)
-		WORD("console=ttyS0 quiet loglevel=4 reboot=t panic=-1 tsc_early_khz=%u", s->tsc_khz);
+		WORD("console=ttyS0 quiet loglevel=4 reboot=t panic=-1 tsc=reliable tsc_early_khz=%u",
+		     s->tsc_khz);
 	else
 		WORD("console=ttyS0 quiet loglevel=4 reboot=t panic=-1");
 	WORD("-add-fd");
@@ -119,8 +122,8 @@ static int qemu_argv(const struct creel_vmm_spec *s, struct creel_vmm_argv *a,
 		WORD("-netdev");
 		WORD("tap,id=link,fd=%d,vhost=off", s->tap_fd);
 		WORD("-device");
-		WORD("virtio-net-device,netdev=link,mac=%02x:%02x:%02x:%02x:%02x:%02x", s->mac[0],
-		     s->mac[1], s->mac[2], s->mac[3], s->mac[4], s->mac[5]);
+		WORD("virtio-net-device,netdev=link,mac=%02x:%02x:%02x:%02x:%02x:%02x", s->mac[0], s->mac[1],
+		     s->mac[2], s->mac[3], s->mac[4], s->mac[5]);
 	}
 	creel_vmm_argv_end(a);
 	return 0;

@@ -1,8 +1,7 @@
 #include "vmm/vmm.h"
 
 /* The whole of a second back end: a machine's parts as this program's arguments. */
-static int standin_argv(const struct creel_vmm_spec *s, struct creel_vmm_argv *a,
-			struct creel_err *err)
+static int standin_argv(const struct creel_vmm_spec *s, struct creel_vmm_argv *a, struct creel_err *err)
 {
 	int r = creel_vmm_word(a, err, "creel-standin");
 

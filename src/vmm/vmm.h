@@ -11,7 +11,7 @@ enum creel_accel { CREEL_ACCEL_TCG, CREEL_ACCEL_KVM };
 enum { CREEL_VMM_DISKS = 16 };
 
 struct creel_vmm_disk {
-	int fd;		    /* raw image */
+	int fd;             /* raw image */
 	const char *serial; /* what the guest finds it by: at most 20 octets of [a-z0-9-] */
 	bool read_only;
 };
@@ -21,14 +21,14 @@ struct creel_vmm_spec {
 	unsigned cpus;
 	unsigned memory_mib;
 	enum creel_accel accel;
-	unsigned tsc_khz;	/* the host's, 0 unknown: spares a calibration under TCG */
-	const char *kernel;	/* paths as the jailed program sees them */
+	unsigned tsc_khz;   /* creel_vmm_tsc_khz(), or 0 */
+	const char *kernel; /* paths as the jailed program sees them */
 	const char *initrd;
-	int control_fd;		/* connected stream socket: port creel.control */
-	int qmp_fd;		/* connected stream socket: the machine's control */
-	int console_fd;		/* where the serial console goes */
-	int virtiofs_fd;	/* connected vhost-user socket of the share `secrets`, or -1 */
-	int tap_fd;		/* or -1: no network interface at all */
+	int control_fd;  /* connected stream socket: port creel.control */
+	int qmp_fd;      /* connected stream socket: the machine's control */
+	int console_fd;  /* where the serial console goes */
+	int virtiofs_fd; /* connected vhost-user socket of the share `secrets`, or -1 */
+	int tap_fd;      /* or -1: no network interface at all */
 	uint8_t mac[6];
 	size_t n_disks;
 	struct creel_vmm_disk disks[CREEL_VMM_DISKS];
@@ -49,8 +49,7 @@ struct creel_vmm_ops {
 	 * The program's arguments, a NULL after the last.
 	 * @return 0, CREEL_E_INVALID (a serial, a number out of range), CREEL_E_TOOBIG, _NOMEM
 	 */
-	int (*argv)(const struct creel_vmm_spec *spec, struct creel_vmm_argv *ret,
-		    struct creel_err *err);
+	int (*argv)(const struct creel_vmm_spec *spec, struct creel_vmm_argv *ret, struct creel_err *err);
 };
 
 extern const struct creel_vmm_ops creel_vmm_qemu;
@@ -59,6 +58,15 @@ extern const struct creel_vmm_ops creel_vmm_standin;
 
 /** @return the back end of this name, or NULL */
 const struct creel_vmm_ops *creel_vmm_find(const char *name);
+
+/**
+ * Thousands of ticks a second of this host's time-stamp counter, which an emulated guest reads as its own;
+ * measured once, in 20 ms. A guest that is not told measures it against an emulated timer, and on a busy
+ * host its kernel hangs there. /proc/cpuinfo has the clock of the moment, which on a laptop is another.
+ *
+ * @return 0 where there is no such counter
+ */
+unsigned creel_vmm_tsc_khz(void);
 
 void creel_vmm_argv_init(struct creel_vmm_argv *a);
 void creel_vmm_argv_fini(struct creel_vmm_argv *a);

@@ -14,6 +14,10 @@ static inline uint32_t creel_be32(const uint8_t *p)
 {
 	return (uint32_t)creel_be16(p) << 16 | creel_be16(p + 2);
 }
+static inline uint64_t creel_be64(const uint8_t *p)
+{
+	return (uint64_t)creel_be32(p) << 32 | creel_be32(p + 4);
+}
 static inline void creel_put_be16(uint8_t *p, uint16_t v)
 {
 	p[0] = (uint8_t)(v >> 8);

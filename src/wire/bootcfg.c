@@ -3,8 +3,7 @@
 #include <string.h>
 
 /* File content may hold NUL octets, so a value is written with its length: key NUL len NUL value */
-static int put(struct creel_buf *out, const char *key, const char *value, size_t len,
-	       struct creel_err *err)
+static int put(struct creel_buf *out, const char *key, const char *value, size_t len, struct creel_err *err)
 {
 	int r = creel_buf_addf(out, err, "%s%c%zu%c", key, 0, len, 0);
 	if (r == 0)
@@ -25,11 +24,11 @@ static int putn(struct creel_buf *out, const char *key, uint64_t n, struct creel
 	return puts_(out, key, text, err);
 }
 
-#define TRY(call)                                                                                  \
-	do {                                                                                       \
-		int try_r_ = (call);                                                               \
-		if (try_r_ < 0)                                                                    \
-			return try_r_;                                                             \
+#define TRY(call)                      \
+	do {                           \
+		int try_r_ = (call);   \
+		if (try_r_ < 0)        \
+			return try_r_; \
 	} while (0)
 
 int creel_boot_encode(const struct creel_boot *b, struct creel_buf *out, struct creel_err *err)
@@ -38,6 +37,11 @@ int creel_boot_encode(const struct creel_boot *b, struct creel_buf *out, struct 
 	TRY(puts_(out, "cell", b->cell, err));
 	TRY(puts_(out, "address", b->address, err));
 	TRY(puts_(out, "gateway", b->gateway, err));
+	if (b->address6 && b->address6[0]) {
+		TRY(puts_(out, "address6", b->address6, err));
+		TRY(puts_(out, "gateway6", b->gateway6, err));
+		TRY(puts_(out, "gateway-mac", b->gateway_mac, err));
+	}
 	TRY(putn(out, "secrets", b->secrets, err));
 	TRY(putn(out, "time", b->time_ns, err));
 	for (size_t i = 0; i < b->n_volumes; i++) {
@@ -70,6 +74,12 @@ int creel_boot_encode(const struct creel_boot *b, struct creel_buf *out, struct 
 		TRY(putn(out, "probe-timeout", s->probe_timeout_ms, err));
 		TRY(putn(out, "restart", s->restart, err));
 		TRY(putn(out, "stop-grace", s->stop_grace_ms, err));
+		TRY(putn(out, "on-secret", s->on_secret, err));
+	}
+	for (size_t i = 0; i < b->n_secrets; i++) {
+		TRY(puts_(out, "+key", b->secret[i].name, err));
+		TRY(putn(out, "uid", b->secret[i].uid, err));
+		TRY(putn(out, "gid", b->secret[i].gid, err));
 	}
 	return 0;
 }
@@ -95,8 +105,7 @@ static int number(const struct record *rec, uint64_t max, uint64_t *ret, struct 
 	return 0;
 }
 
-static int record_next(const uint8_t *buf, size_t len, size_t *at, struct record *ret,
-		       struct creel_err *err)
+static int record_next(const uint8_t *buf, size_t len, size_t *at, struct record *ret, struct creel_err *err)
 {
 	const uint8_t *nul = memchr(buf + *at, 0, len - *at);
 	struct record size = {.key = "length"}, out = {.key = (const char *)buf + *at};
@@ -139,7 +148,7 @@ static int take(struct creel_boot *b, char *block, const struct record *rec, str
 	uint64_t n = 0;
 	int r = CREEL_E_SYNTAX;
 #define IS(name) (strcmp(k, name) == 0)
-#define NUM(max, field)                                                                            \
+#define NUM(max, field) \
 	((r = number(rec, (max), &n, err)) == 0 ? ((void)((field) = (__typeof__(field))n), 0) : r)
 
 	if (strlen(rec->value) != rec->len && !IS("content"))
@@ -151,6 +160,8 @@ static int take(struct creel_boot *b, char *block, const struct record *rec, str
 			b->files[b->n_files++].path = rec->value;
 		else if (IS("+service") && b->n_services < CREEL_BOOT_ITEMS)
 			b->services[b->n_services++].name = rec->value;
+		else if (IS("+key") && b->n_secrets < CREEL_BOOT_SECRETS)
+			b->secret[b->n_secrets++].name = rec->value;
 		else
 			return creel_err_set(err, CREEL_E_TOOBIG, 0, "boot: too many or unknown %s", k);
 		*block = k[1];
@@ -161,8 +172,14 @@ static int take(struct creel_boot *b, char *block, const struct record *rec, str
 			b->cell = rec->value;
 			return 0;
 		}
-		if (IS("address") || IS("gateway")) {
-			*(IS("address") ? &b->address : &b->gateway) = rec->value;
+		const char **text = IS("address")       ? &b->address
+				    : IS("gateway")     ? &b->gateway
+				    : IS("address6")    ? &b->address6
+				    : IS("gateway6")    ? &b->gateway6
+				    : IS("gateway-mac") ? &b->gateway_mac
+							: NULL;
+		if (text) {
+			*text = rec->value;
 			return 0;
 		}
 		if (IS("secrets"))
@@ -189,6 +206,12 @@ static int take(struct creel_boot *b, char *block, const struct record *rec, str
 			return NUM(07777, f->mode);
 		if (IS("declared"))
 			return NUM(1, f->declared);
+	} else if (*block == 'k') {
+		struct creel_boot_secret *s = &b->secret[b->n_secrets - 1];
+		if (IS("uid"))
+			return NUM(UINT32_MAX - 1, s->uid);
+		if (IS("gid"))
+			return NUM(UINT32_MAX - 1, s->gid);
 	} else {
 		struct creel_boot_service *s = &b->services[b->n_services - 1];
 		const char **text = IS("env-file")    ? &s->env_file
@@ -216,6 +239,8 @@ static int take(struct creel_boot *b, char *block, const struct record *rec, str
 			return NUM(CREEL_RESTART_ALWAYS, s->restart);
 		if (IS("stop-grace"))
 			return NUM(3600000, s->stop_grace_ms);
+		if (IS("on-secret"))
+			return NUM(CREEL_ON_SECRET_RESTART, s->on_secret);
 	}
 	return creel_err_set(err, CREEL_E_SYNTAX, 0, "boot: unknown key %.32s", k);
 }

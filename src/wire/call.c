@@ -11,7 +11,8 @@ void creel_call_head_encode(const struct creel_call_head *h, uint8_t buf[CREEL_C
 	buf[12] = h->type;
 }
 
-int creel_call_head_decode(const uint8_t buf[CREEL_CALL_HEAD], struct creel_call_head *ret, struct creel_err *err)
+int creel_call_head_decode(const uint8_t buf[CREEL_CALL_HEAD], struct creel_call_head *ret,
+			   struct creel_err *err)
 {
 	struct creel_call_head h = {creel_le32(buf), creel_le32(buf + 4), creel_le32(buf + 8), buf[12]};
 	uint32_t max = CREEL_CALL_REPLY_MAX;
@@ -203,7 +204,8 @@ static bool key_ok(const char *s)
 	return n > 0 && n <= 24 && s[n] == '\0';
 }
 
-int creel_call_event_decode(const uint8_t *buf, size_t len, struct creel_call_event *ret, struct creel_err *err)
+int creel_call_event_decode(const uint8_t *buf, size_t len, struct creel_call_event *ret,
+			    struct creel_err *err)
 {
 	struct reader r = {buf, buf + len, false};
 

@@ -13,8 +13,8 @@
 enum {
 	CREEL_CALL_HEAD = 16,
 	CREEL_CALL_MAX = 131072 - CREEL_CALL_HEAD, /* payload of a question */
-	CREEL_CALL_REPLY_MAX = 8192,		   /* payload of an answer: a text */
-	CREEL_CALLS_OPEN = 16,			   /* at once, a cell */
+	CREEL_CALL_REPLY_MAX = 8192,               /* payload of an answer: a text */
+	CREEL_CALLS_OPEN = 16,                     /* at once, a cell */
 	CREEL_CALL_ARGV = 4096,
 	CREEL_CALL_LINES = 64,
 	CREEL_CALL_FILES = 16,
@@ -25,7 +25,7 @@ enum {
 enum creel_call_type {
 	/* questions */
 	CREEL_CALL_GATE = 1, /* struct creel_call_gate; answered when a human has, or nobody will */
-	CREEL_CALL_WHY,	     /* one string: NAME, NAME:PORT or ADDR:PORT; answered with JSON */
+	CREEL_CALL_WHY,      /* one string: NAME, NAME:PORT or ADDR:PORT; answered with JSON */
 	CREEL_CALL_EVENT,    /* struct creel_call_event; answered when it is on the record */
 	CREEL_CALL_QUESTIONS_END,
 	CREEL_CALL_CANCEL = 32, /* creel-init: who asked is gone */
@@ -44,7 +44,8 @@ struct creel_call_head {
 };
 void creel_call_head_encode(const struct creel_call_head *h, uint8_t buf[CREEL_CALL_HEAD]);
 /** @return 0, CREEL_E_PROTO (unknown type, or longer than its type may be) */
-int creel_call_head_decode(const uint8_t buf[CREEL_CALL_HEAD], struct creel_call_head *ret, struct creel_err *err);
+int creel_call_head_decode(const uint8_t buf[CREEL_CALL_HEAD], struct creel_call_head *ret,
+			   struct creel_err *err);
 
 /** What the gate asks a human for: exactly this, and how it reads. */
 struct creel_call_gate {
@@ -86,8 +87,10 @@ int creel_call_why_encode(const char *what, struct creel_buf *out, struct creel_
  *
  * @return 0, CREEL_E_PROTO
  */
-int creel_call_gate_decode(const uint8_t *buf, size_t len, struct creel_call_gate *ret, struct creel_err *err);
-int creel_call_event_decode(const uint8_t *buf, size_t len, struct creel_call_event *ret, struct creel_err *err);
+int creel_call_gate_decode(const uint8_t *buf, size_t len, struct creel_call_gate *ret,
+			   struct creel_err *err);
+int creel_call_event_decode(const uint8_t *buf, size_t len, struct creel_call_event *ret,
+			    struct creel_err *err);
 int creel_call_why_decode(const uint8_t *buf, size_t len, const char **ret, struct creel_err *err);
 /** Is this payload a question of @p type? The result is dropped. @return 0, CREEL_E_PROTO, CREEL_E_NOMEM */
 int creel_call_check(uint8_t type, const uint8_t *buf, size_t len, struct creel_err *err);

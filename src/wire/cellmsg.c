@@ -27,8 +27,7 @@ static size_t more_max(uint8_t type)
 	}
 }
 
-int creel_cellmsg_decode(const uint8_t *buf, size_t len, struct creel_cellmsg *ret,
-			 struct creel_err *err)
+int creel_cellmsg_decode(const uint8_t *buf, size_t len, struct creel_cellmsg *ret, struct creel_err *err)
 {
 	struct creel_cellmsg out = {0};
 

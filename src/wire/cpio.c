@@ -13,8 +13,8 @@ static int pad(struct creel_buf *out, struct creel_err *err)
 	return creel_buf_add(out, zero, (4 - out->len % 4) % 4, err);
 }
 
-static int member(struct creel_cpio *c, const char *name, uint32_t mode, unsigned major,
-		  unsigned minor, const void *data, size_t len, struct creel_err *err)
+static int member(struct creel_cpio *c, const char *name, uint32_t mode, unsigned major, unsigned minor,
+		  const void *data, size_t len, struct creel_err *err)
 {
 	size_t name_len = strlen(name) + 1;
 	size_t start = c->out->len;
@@ -26,10 +26,9 @@ static int member(struct creel_cpio *c, const char *name, uint32_t mode, unsigne
 	if (len > UINT32_MAX)
 		return creel_err_set(err, CREEL_E_TOOBIG, 0, "cpio member of %zu octets", len);
 	/* magic ino mode uid gid nlink mtime size devmaj devmin rdevmaj rdevmin namesize check */
-	r = creel_buf_addf(c->out, err,
-			   "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", c->ino,
-			   mode, 0, 0, dir ? 2 : 1, 0, (unsigned)len, 0, 0, major, minor,
-			   (unsigned)name_len, 0);
+	r = creel_buf_addf(c->out, err, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", c->ino,
+			   mode, 0, 0, dir ? 2 : 1, 0, (unsigned)len, 0, 0, major, minor, (unsigned)name_len,
+			   0);
 	if (r == 0)
 		r = creel_buf_add(c->out, name, name_len, err);
 	if (r == 0)
@@ -46,8 +45,8 @@ static int member(struct creel_cpio *c, const char *name, uint32_t mode, unsigne
 	return 0;
 }
 
-int creel_cpio_add(struct creel_cpio *c, const char *name, uint32_t mode, const void *data,
-		   size_t len, struct creel_err *err)
+int creel_cpio_add(struct creel_cpio *c, const char *name, uint32_t mode, const void *data, size_t len,
+		   struct creel_err *err)
 {
 	return member(c, name, mode, 0, 0, data, len, err);
 }

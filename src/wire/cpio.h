@@ -23,8 +23,8 @@ void creel_cpio_begin(struct creel_cpio *c, struct creel_buf *out);
  * @param len   octets in @p data, below 4 GiB
  * @return 0, CREEL_E_INVALID, CREEL_E_TOOBIG, CREEL_E_NOMEM
  */
-int creel_cpio_add(struct creel_cpio *c, const char *name, uint32_t mode, const void *data,
-		   size_t len, struct creel_err *err);
+int creel_cpio_add(struct creel_cpio *c, const char *name, uint32_t mode, const void *data, size_t len,
+		   struct creel_err *err);
 
 /** Append a character device. */
 int creel_cpio_add_chrdev(struct creel_cpio *c, const char *name, uint32_t mode, unsigned major,

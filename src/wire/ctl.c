@@ -24,7 +24,7 @@ int creel_ctl_decode(const uint8_t *buf, size_t len, struct creel_ctl *ret, stru
 	out.a = creel_le32(buf + 2);
 	memcpy(out.name, buf + 6, len - 6);
 	if (!((out.type >= CREEL_CTL_READY && out.type <= CREEL_CTL_BYE) ||
-	      out.type == CREEL_CTL_SHUTDOWN || out.type == CREEL_CTL_PING) ||
+	      (out.type >= CREEL_CTL_SHUTDOWN && out.type <= CREEL_CTL_SECRETS)) ||
 	    out.state > CREEL_SVC_GAVE_UP)
 		return creel_err_set(err, CREEL_E_PROTO, 0, "unknown control message %u", buf[0]);
 	*ret = out;

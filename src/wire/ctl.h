@@ -5,13 +5,14 @@
 
 /* Control messages on stream 0 of the channel (wire/mux.h). What a guest says is a claim. */
 enum creel_ctl_type {
-	CREEL_CTL_READY = 1, /* guest: every service is ready; a: memory used, kB */
-	CREEL_CTL_SERVICE, /* guest: name, state (creel_ctl_service), a: exit status as a shell's */
-	CREEL_CTL_MEMORY,  /* guest: a: memory used, kB */
-	CREEL_CTL_NOTE,    /* guest: a warning for the operator, in name */
-	CREEL_CTL_BYE,     /* guest: volumes are unmounted, power goes off */
+	CREEL_CTL_READY = 1,     /* guest: every service is ready; a: memory used, kB */
+	CREEL_CTL_SERVICE,       /* guest: name, state (creel_ctl_service), a: exit status as a shell's */
+	CREEL_CTL_MEMORY,        /* guest: a: memory used, kB */
+	CREEL_CTL_NOTE,          /* guest: a warning for the operator, in name */
+	CREEL_CTL_BYE,           /* guest: volumes are unmounted, power goes off */
 	CREEL_CTL_SHUTDOWN = 64, /* host: stop cleanly */
 	CREEL_CTL_PING,          /* host: answer with MEMORY */
+	CREEL_CTL_SECRETS,       /* host: take over what is new in the secrets' share */
 };
 enum creel_ctl_service {
 	CREEL_SVC_WAITING,

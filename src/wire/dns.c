@@ -120,8 +120,7 @@ int creel_dns_query_parse(const uint8_t *msg, size_t len, struct creel_dns_query
 		if (q.edns || rr.name.text[0])
 			return creel_err_set(err, CREEL_E_SYNTAX, 0, "OPT twice, or not at the root");
 		if (rr.ttl >> 16 & 0xff)
-			return creel_err_set(err, CREEL_E_UNSUPP, 0, "EDNS version %u",
-					     rr.ttl >> 16 & 0xff);
+			return creel_err_set(err, CREEL_E_UNSUPP, 0, "EDNS version %u", rr.ttl >> 16 & 0xff);
 		q.edns = true;
 		q.dnssec_ok = rr.ttl & 0x8000;
 		q.udp_size = rr.class < 512 ? 512 : rr.class;
@@ -132,8 +131,7 @@ int creel_dns_query_parse(const uint8_t *msg, size_t len, struct creel_dns_query
 	return 0;
 }
 
-int creel_dns_walk_init(struct creel_dns_walk *w, const uint8_t *msg, size_t len,
-			struct creel_err *err)
+int creel_dns_walk_init(struct creel_dns_walk *w, const uint8_t *msg, size_t len, struct creel_err *err)
 {
 	struct creel_dns_walk out = {.msg = msg, .len = len, .at = HEADER};
 	struct creel_dns_name name;
@@ -217,9 +215,8 @@ static int opt(const struct creel_dns_query *q, enum creel_dns_ede ede, const ch
 	return r;
 }
 
-int creel_dns_reply(const struct creel_dns_query *q, enum creel_dns_rcode rcode,
-		    enum creel_dns_ede ede, const char *text, struct creel_buf *out,
-		    struct creel_err *err)
+int creel_dns_reply(const struct creel_dns_query *q, enum creel_dns_rcode rcode, enum creel_dns_ede ede,
+		    const char *text, struct creel_buf *out, struct creel_err *err)
 {
 	int r = head(q, rcode, false, out, err);
 
@@ -241,8 +238,7 @@ int creel_dns_reply_malformed(const uint8_t *msg, size_t len, enum creel_dns_rco
 }
 
 /* Append the name at @p *at of @p up without compression. */
-static int name_copy(const uint8_t *up, size_t len, size_t *at, struct creel_buf *out,
-		     struct creel_err *err)
+static int name_copy(const uint8_t *up, size_t len, size_t *at, struct creel_buf *out, struct creel_err *err)
 {
 	struct creel_dns_name checked;
 	size_t p = *at;
@@ -267,8 +263,8 @@ static int name_copy(const uint8_t *up, size_t len, size_t *at, struct creel_buf
  * SVCB (RFC 9460) without `ech` (5), and without the address hints (4, 6): addresses are taken from
  * A and AAAA alone, which are checked and pinned. @return 1 when one was there
  */
-static int svcb_copy(const struct creel_dns_rr *rr, const uint8_t *up, size_t up_len,
-		     struct creel_buf *out, struct creel_err *err)
+static int svcb_copy(const struct creel_dns_rr *rr, const uint8_t *up, size_t up_len, struct creel_buf *out,
+		     struct creel_err *err)
 {
 	size_t at = (size_t)(rr->rdata - up) + 2, end = (size_t)(rr->rdata - up) + rr->rdlen;
 	int changed = 0, r;
@@ -295,8 +291,8 @@ static int svcb_copy(const struct creel_dns_rr *rr, const uint8_t *up, size_t up
 }
 
 /* RDATA with its names whole. @return 1 when it was changed */
-static int rdata_copy(const struct creel_dns_rr *rr, const uint8_t *up, size_t up_len,
-		      struct creel_buf *out, struct creel_err *err)
+static int rdata_copy(const struct creel_dns_rr *rr, const uint8_t *up, size_t up_len, struct creel_buf *out,
+		      struct creel_err *err)
 {
 	size_t at = (size_t)(rr->rdata - up), end = at + rr->rdlen, fixed = 0, names = 0;
 	int r = 0;
@@ -365,8 +361,8 @@ static int rr_copy(const struct creel_dns_rr *rr, const uint8_t *up, size_t up_l
 	return changed;
 }
 
-int creel_dns_reply_copy(const struct creel_dns_query *q, const uint8_t *up, size_t up_len,
-			 bool secure, uint32_t max_ttl, struct creel_buf *out, struct creel_err *err)
+int creel_dns_reply_copy(const struct creel_dns_query *q, const uint8_t *up, size_t up_len, bool secure,
+			 uint32_t max_ttl, struct creel_buf *out, struct creel_err *err)
 {
 	unsigned n[4] = {0};
 	bool changed = false;

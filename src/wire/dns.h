@@ -92,24 +92,21 @@ struct creel_dns_walk {
 };
 
 /** @return 0, CREEL_E_TRUNC, CREEL_E_SYNTAX */
-int creel_dns_walk_init(struct creel_dns_walk *w, const uint8_t *msg, size_t len,
-			struct creel_err *err);
+int creel_dns_walk_init(struct creel_dns_walk *w, const uint8_t *msg, size_t len, struct creel_err *err);
 /** @return 1 a record, 0 the end, CREEL_E_TRUNC, CREEL_E_SYNTAX */
-int creel_dns_walk_next(struct creel_dns_walk *w, struct creel_dns_rr *ret_rr,
-			struct creel_err *err);
+int creel_dns_walk_next(struct creel_dns_walk *w, struct creel_dns_rr *ret_rr, struct creel_err *err);
 
 /**
  * Read a name at @p *at, following compression.
  * @param at  moved behind the name as it stands there
  * @return 0, CREEL_E_TRUNC, CREEL_E_SYNTAX, CREEL_E_TOOBIG (over 255 octets)
  */
-int creel_dns_name_read(const uint8_t *msg, size_t len, size_t *at,
-			struct creel_dns_name *ret_name, struct creel_err *err);
+int creel_dns_name_read(const uint8_t *msg, size_t len, size_t *at, struct creel_dns_name *ret_name,
+			struct creel_err *err);
 
 /** An answer without records. @p text may be NULL; it is cut at 255 octets. */
-int creel_dns_reply(const struct creel_dns_query *q, enum creel_dns_rcode rcode,
-		    enum creel_dns_ede ede, const char *text, struct creel_buf *out,
-		    struct creel_err *err);
+int creel_dns_reply(const struct creel_dns_query *q, enum creel_dns_rcode rcode, enum creel_dns_ede ede,
+		    const char *text, struct creel_buf *out, struct creel_err *err);
 
 /**
  * An answer to a message that creel_dns_query_parse() refused: its header alone, @p rcode.
@@ -126,9 +123,8 @@ int creel_dns_reply_malformed(const uint8_t *msg, size_t len, enum creel_dns_rco
  * @param secure  the answer was validated: AD is set for who asked for DNSSEC
  * @return 0, CREEL_E_TRUNC, CREEL_E_SYNTAX, CREEL_E_TOOBIG, CREEL_E_NOMEM
  */
-int creel_dns_reply_copy(const struct creel_dns_query *q, const uint8_t *up, size_t up_len,
-			 bool secure, uint32_t max_ttl, struct creel_buf *out,
-			 struct creel_err *err);
+int creel_dns_reply_copy(const struct creel_dns_query *q, const uint8_t *up, size_t up_len, bool secure,
+			 uint32_t max_ttl, struct creel_buf *out, struct creel_err *err);
 
 /**
  * Fit a finished answer into @p max octets: when it is longer, question and OPT alone, with TC.

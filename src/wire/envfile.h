@@ -14,7 +14,8 @@
  * @param value  NUL-terminated for convenience, borrowed for the call
  * @return not 0 to stop with that code, @p err set
  */
-typedef int creel_envfile_each(const char *name, const char *value, size_t len, void *ctx, struct creel_err *err);
+typedef int creel_envfile_each(const char *name, const char *value, size_t len, void *ctx,
+			       struct creel_err *err);
 
 /**
  * Read a whole file. Call @p each in order; NULL only checks.

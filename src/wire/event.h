@@ -23,6 +23,8 @@ enum creel_event_kind {
 	CREEL_EV_EXEC_END,
 	CREEL_EV_SECRET_SET,
 	CREEL_EV_SECRET_STAGE,
+	CREEL_EV_SECRET_READ,
+	CREEL_EV_SECRET_WRITE,
 	CREEL_EV_EGRESS_ALLOW,
 	CREEL_EV_EGRESS_DENY,
 	CREEL_EV_EGRESS_END,
@@ -34,9 +36,13 @@ enum creel_event_kind {
 	CREEL_EV_IMAGE_BUILD,
 	CREEL_EV_FILE_RESTORE,
 	CREEL_EV_POLICY_CHANGE,
+	CREEL_EV_KILLSWITCH_SET,
 	CREEL_EV_GATE_EXEC,
 	CREEL_EV_GATE_ASK,
 	CREEL_EV_GATE_DENY,
+	CREEL_EV_BROKER_ALLOW,
+	CREEL_EV_BROKER_DENY,
+	CREEL_EV_BROKER_END,
 	CREEL_EV_DEFENDER_WARN,
 	CREEL_EV_DEFENDER_SANITIZE,
 	CREEL_EV_DEFENDER_BLOCK,
@@ -54,8 +60,8 @@ enum creel_event_kind {
 
 struct creel_event_kind_row {
 	const char *name;
-	bool guest;	/* a guest's word may cause it */
-	bool durable;	/* on disk before its effect */
+	bool guest;       /* a guest's word may cause it */
+	bool durable;     /* on disk before its effect */
 	const char *what; /* one line for the manual */
 };
 extern const struct creel_event_kind_row creel_event_kinds[CREEL_EV_KINDS];
@@ -66,7 +72,7 @@ enum { CREEL_EVENT_FIELDS = 16, CREEL_EVENT_STRING = 8192 };
 
 struct creel_event_field {
 	const char *key; /* ours: [a-z_]+ */
-	const char *s;	 /* NULL: a number */
+	const char *s;   /* NULL: a number */
 	size_t len;
 	int64_t n;
 };

@@ -2,8 +2,8 @@
 #include "wire/le.h"
 #include <string.h>
 
-int creel_execio_put(struct creel_buf *out, enum creel_execio_type type, const void *data,
-		     size_t len, struct creel_err *err)
+int creel_execio_put(struct creel_buf *out, enum creel_execio_type type, const void *data, size_t len,
+		     struct creel_err *err)
 {
 	uint8_t head[CREEL_EXECIO_HEAD] = {(uint8_t)type};
 	int r;
@@ -18,8 +18,8 @@ int creel_execio_put(struct creel_buf *out, enum creel_execio_type type, const v
 	return creel_buf_add(out, data, len, err);
 }
 
-ssize_t creel_execio_get(const uint8_t *buf, size_t len, uint8_t *ret_type,
-			 const uint8_t **ret_data, size_t *ret_len, struct creel_err *err)
+ssize_t creel_execio_get(const uint8_t *buf, size_t len, uint8_t *ret_type, const uint8_t **ret_data,
+			 size_t *ret_len, struct creel_err *err)
 {
 	if (len < CREEL_EXECIO_HEAD)
 		return 0;
@@ -34,8 +34,7 @@ ssize_t creel_execio_get(const uint8_t *buf, size_t len, uint8_t *ret_type,
 	return CREEL_EXECIO_HEAD + (ssize_t)n;
 }
 
-int creel_execspec_encode(const struct creel_execspec *spec, struct creel_buf *out,
-			  struct creel_err *err)
+int creel_execspec_encode(const struct creel_execspec *spec, struct creel_buf *out, struct creel_err *err)
 {
 	uint8_t head[7] = {spec->tty};
 	size_t argc = 0, envc = 0;
@@ -74,8 +73,7 @@ static const char *string_next(const uint8_t *buf, size_t len, size_t *at)
 	return s;
 }
 
-int creel_execspec_decode(const uint8_t *buf, size_t len, struct creel_execspec *ret,
-			  struct creel_err *err)
+int creel_execspec_decode(const uint8_t *buf, size_t len, struct creel_execspec *ret, struct creel_err *err)
 {
 	struct creel_execspec out = {0};
 	size_t at = 7;
@@ -85,8 +83,7 @@ int creel_execspec_decode(const uint8_t *buf, size_t len, struct creel_execspec 
 		out.tty = buf[0];
 		out.rows = creel_le16(buf + 1);
 		out.cols = creel_le16(buf + 3);
-		ok = (out.user = string_next(buf, len, &at)) &&
-		     (out.dir = string_next(buf, len, &at));
+		ok = (out.user = string_next(buf, len, &at)) && (out.dir = string_next(buf, len, &at));
 	}
 	for (size_t i = 0; ok && i < buf[5]; i++)
 		ok = (out.argv[i] = string_next(buf, len, &at)) != NULL;

@@ -21,16 +21,16 @@ enum {
 };
 
 /** Append one record. @return 0, CREEL_E_TOOBIG, CREEL_E_NOMEM */
-int creel_execio_put(struct creel_buf *out, enum creel_execio_type type, const void *data,
-		     size_t len, struct creel_err *err);
+int creel_execio_put(struct creel_buf *out, enum creel_execio_type type, const void *data, size_t len,
+		     struct creel_err *err);
 
 /**
  * Look at the record that starts at @p buf.
  *
  * @return octets of the whole record (head included), 0 when more is needed, CREEL_E_PROTO
  */
-ssize_t creel_execio_get(const uint8_t *buf, size_t len, uint8_t *ret_type,
-			 const uint8_t **ret_data, size_t *ret_len, struct creel_err *err);
+ssize_t creel_execio_get(const uint8_t *buf, size_t len, uint8_t *ret_type, const uint8_t **ret_data,
+			 size_t *ret_len, struct creel_err *err);
 
 /** What to run. Strings are borrowed from the spec's octets after decoding. */
 struct creel_execspec {
@@ -43,8 +43,6 @@ struct creel_execspec {
 };
 
 /** Encode: flags, rows, cols, user, dir, counts, strings with their NUL. */
-int creel_execspec_encode(const struct creel_execspec *spec, struct creel_buf *out,
-			  struct creel_err *err);
+int creel_execspec_encode(const struct creel_execspec *spec, struct creel_buf *out, struct creel_err *err);
 /** Decode strictly. @return 0, CREEL_E_PROTO, CREEL_E_TOOBIG (over 255 words) */
-int creel_execspec_decode(const uint8_t *buf, size_t len, struct creel_execspec *ret,
-			  struct creel_err *err);
+int creel_execspec_decode(const uint8_t *buf, size_t len, struct creel_execspec *ret, struct creel_err *err);

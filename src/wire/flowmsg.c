@@ -4,16 +4,26 @@
 #include <string.h>
 
 static const char *const reasons[] = {
-	[CREEL_FLOW_OK] = "ok",		    [CREEL_FLOW_FILTER] = "filter",
-	[CREEL_FLOW_POLICY] = "policy",	    [CREEL_FLOW_PIN] = "not-resolved",
-	[CREEL_FLOW_NO_NAME] = "no-name",   [CREEL_FLOW_ECH] = "ech",
-	[CREEL_FLOW_HELLO] = "not-tls",	    [CREEL_FLOW_RENAMED] = "renamed",
-	[CREEL_FLOW_REQUEST] = "not-http",  [CREEL_FLOW_HOST] = "host-port",
-	[CREEL_FLOW_UPGRADE] = "upgrade",   [CREEL_FLOW_TIMEOUT] = "timeout",
-	[CREEL_FLOW_CLOSED] = "closed",	    [CREEL_FLOW_BUSY] = "busy",
-	[CREEL_FLOW_UPSTREAM] = "upstream", [CREEL_FLOW_RESET] = "reset",
-	[CREEL_FLOW_IDLE] = "idle",	    [CREEL_FLOW_CUT] = "withdrawn",
-	[CREEL_FLOW_DIRECT] = "direct",	    [CREEL_FLOW_STOPPED] = "stopped",
+	[CREEL_FLOW_OK] = "ok",
+	[CREEL_FLOW_FILTER] = "filter",
+	[CREEL_FLOW_POLICY] = "policy",
+	[CREEL_FLOW_PIN] = "not-resolved",
+	[CREEL_FLOW_NO_NAME] = "no-name",
+	[CREEL_FLOW_ECH] = "ech",
+	[CREEL_FLOW_HELLO] = "not-tls",
+	[CREEL_FLOW_RENAMED] = "renamed",
+	[CREEL_FLOW_REQUEST] = "not-http",
+	[CREEL_FLOW_HOST] = "host-port",
+	[CREEL_FLOW_UPGRADE] = "upgrade",
+	[CREEL_FLOW_TIMEOUT] = "timeout",
+	[CREEL_FLOW_CLOSED] = "closed",
+	[CREEL_FLOW_BUSY] = "busy",
+	[CREEL_FLOW_UPSTREAM] = "upstream",
+	[CREEL_FLOW_RESET] = "reset",
+	[CREEL_FLOW_IDLE] = "idle",
+	[CREEL_FLOW_CUT] = "withdrawn",
+	[CREEL_FLOW_DIRECT] = "direct",
+	[CREEL_FLOW_STOPPED] = "stopped",
 };
 static_assert(sizeof(reasons) / sizeof(reasons[0]) == CREEL_FLOW_REASONS, "a word for each reason");
 

@@ -25,14 +25,14 @@ enum creel_flowmsg_type {
 	CREEL_FLOWMSG_UNPIN,   /* name: no more; its flows are cut */
 	CREEL_FLOWMSG_POLICY,  /* creel-flow; with a sealed memfd: the cell's policy from now on */
 	CREEL_FLOWMSG_EVENTS,  /* with a socket: the engine's new end */
-	CREEL_FLOWMSG_CELL,    /* creel-flowlog; cell, src: its address, dst: its gateway's, dport: its
-				  NFLOG group; with that group's socket */
+	CREEL_FLOWMSG_CELL,    /* creel-flowlog; cell, src: its address, dst: its gateway's, addrs: the
+				  same by IPv6, if it has it, dport: its NFLOG group; with that group's socket */
 	CREEL_FLOWMSG_GONE,    /* creel-flowlog; cell: it is no more */
 	/* to the engine */
 	CREEL_FLOWMSG_ALLOW = 16, /* cell, proto, src, dst, ports, name, way, line, reach */
-	CREEL_FLOWMSG_DENY,	  /* the same and reason; count: packets, when more than one */
-	CREEL_FLOWMSG_END,	  /* the same, octets and packets each way, ms: how long it lived */
-	CREEL_FLOWMSG_LOST,	  /* cell, count: so many were not told; way: CREEL_FLOWMSG_END when they
+	CREEL_FLOWMSG_DENY,       /* the same and reason; count: packets, when more than one */
+	CREEL_FLOWMSG_END,        /* the same, octets and packets each way, ms: how long it lived */
+	CREEL_FLOWMSG_LOST,       /* cell, count: so many were not told; way: CREEL_FLOWMSG_END when they
 				     were ends, else 0: flows that were let out and packets refused */
 };
 
@@ -41,9 +41,9 @@ enum creel_flow_reason {
 	CREEL_FLOW_OK,
 	CREEL_FLOW_FILTER,   /* the packet filter: no rule and no pin has this address and port */
 	CREEL_FLOW_POLICY,   /* the name is not allowed on this port */
-	CREEL_FLOW_PIN,	     /* the name did not resolve to this address */
+	CREEL_FLOW_PIN,      /* the name did not resolve to this address */
 	CREEL_FLOW_NO_NAME,  /* a TLS hello without a name */
-	CREEL_FLOW_ECH,	     /* an encrypted hello: the name cannot be known */
+	CREEL_FLOW_ECH,      /* an encrypted hello: the name cannot be known */
 	CREEL_FLOW_HELLO,    /* not a well-formed TLS hello */
 	CREEL_FLOW_RENAMED,  /* the second hello (after a retry request) names another */
 	CREEL_FLOW_REQUEST,  /* not a well-formed HTTP request */
@@ -55,7 +55,7 @@ enum creel_flow_reason {
 	CREEL_FLOW_UPSTREAM, /* the server could not be reached */
 	CREEL_FLOW_RESET,    /* one side reset it */
 	CREEL_FLOW_IDLE,     /* nothing was sent for too long */
-	CREEL_FLOW_CUT,	     /* its permission was withdrawn */
+	CREEL_FLOW_CUT,      /* its permission was withdrawn */
 	CREEL_FLOW_DIRECT,   /* it came to creel-flow's own port, not by the filter's redirect */
 	CREEL_FLOW_STOPPED,  /* creel-flow was ended */
 	CREEL_FLOW_REASONS,
@@ -64,17 +64,17 @@ enum creel_flow_reason {
 const char *creel_flow_reason_name(unsigned reason);
 
 struct creel_flowmsg {
-	uint8_t type;	/* enum creel_flowmsg_type */
-	uint8_t proto;	/* IPPROTO_* */
-	uint8_t way;	/* enum creel_way of the entry that allowed it */
+	uint8_t type;   /* enum creel_flowmsg_type */
+	uint8_t proto;  /* IPPROTO_* */
+	uint8_t way;    /* enum creel_way of the entry that allowed it */
 	uint8_t reason; /* enum creel_flow_reason */
-	bool reach;	/* to another cell */
-	bool granted;	/* PIN: a human allowed the name, no entry */
+	bool reach;     /* to another cell */
+	bool granted;   /* PIN: a human allowed the name, no entry */
 	uint8_t n_addrs;
 	uint16_t sport, dport;
 	uint32_t ttl, ms, line;
 	uint64_t bytes_out, bytes_in, packets_out, packets_in, count; /* out: from the cell */
-	uint8_t src[16], dst[16]; /* IPv4 as ::ffff:a.b.c.d */
+	uint8_t src[16], dst[16];                                     /* IPv4 as ::ffff:a.b.c.d */
 	char cell[33], name[254];
 	uint8_t addr[CREEL_FLOWMSG_ADDRS][16];
 };

@@ -2,10 +2,10 @@
 #include "wire/be.h"
 #include <string.h>
 
-#define EXT_SERVER_NAME	 0
-#define EXT_VERSIONS	 43
-#define EXT_ECH		 0xfe0d
-#define EXT_ESNI	 0xffce
+#define EXT_SERVER_NAME  0
+#define EXT_VERSIONS     43
+#define EXT_ECH          0xfe0d
+#define EXT_ESNI         0xffce
 #define EXTENSIONS_LIMIT 64
 
 /* A part of the hello that is read from its front. */
@@ -59,8 +59,7 @@ static int server_name(struct view ext, struct creel_hello *h, struct creel_err 
 		uint8_t c = name.p[i];
 		if (c >= 'A' && c <= 'Z')
 			c = (uint8_t)(c - 'A' + 'a');
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-		      c == '.'))
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'))
 			return bad(err, "an octet that no host name has");
 		h->name[i] = (char)c;
 	}
@@ -102,7 +101,7 @@ static int extensions(struct view v, struct creel_hello *h, struct creel_err *er
 			return bad(err, "too many extensions");
 		seen[n++] = type;
 		int r = type == EXT_SERVER_NAME ? server_name(ext, h, err)
-			: type == EXT_VERSIONS	? versions(ext, h, err)
+			: type == EXT_VERSIONS  ? versions(ext, h, err)
 						: 0;
 		if (r < 0)
 			return r;
@@ -132,8 +131,7 @@ static int body(struct view v, struct creel_hello *h, struct creel_err *err)
 	return extensions(ext, h, err);
 }
 
-int creel_hello_parse(const uint8_t *buf, size_t len, struct creel_hello *ret_hello,
-		      struct creel_err *err)
+int creel_hello_parse(const uint8_t *buf, size_t len, struct creel_hello *ret_hello, struct creel_err *err)
 {
 	struct creel_buf autoclean(creel_buf_fini) whole;
 	struct creel_hello h = {0};

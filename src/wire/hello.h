@@ -9,10 +9,10 @@
 #define CREEL_HELLO_MAX 65536
 
 struct creel_hello {
-	char name[254]; /* server_name, lower case; "" when it names none */
-	bool ech;	/* encrypted_client_hello (or its draft, ESNI) is in it: the name is not its own */
+	char name[254];   /* server_name, lower case; "" when it names none */
+	bool ech;         /* encrypted_client_hello (or its draft, ESNI) is in it: the name is not its own */
 	uint16_t version; /* highest of supported_versions, else legacy_version: 0x0304 is TLS 1.3 */
-	size_t used;	/* octets of the stream that it takes: whole records */
+	size_t used;      /* octets of the stream that it takes: whole records */
 };
 
 /**
@@ -21,5 +21,4 @@ struct creel_hello {
  * not well-formed: an extension or name twice, lengths that do not fit, a name that is no host
  * name), CREEL_E_TOOBIG, CREEL_E_NOMEM
  */
-int creel_hello_parse(const uint8_t *buf, size_t len, struct creel_hello *ret_hello,
-		      struct creel_err *err);
+int creel_hello_parse(const uint8_t *buf, size_t len, struct creel_hello *ret_hello, struct creel_err *err);

@@ -70,8 +70,7 @@ static int is_http(const uint8_t *buf, size_t len)
 	return n > 0 && n < 20 && buf[n] == ' ';
 }
 
-static bool is_field(const char *line, size_t len, const char *name, const char **ret_value,
-		     size_t *ret_len)
+static bool is_field(const char *line, size_t len, const char *name, const char **ret_value, size_t *ret_len)
 {
 	size_t n = strlen(name);
 
@@ -87,8 +86,7 @@ static bool is_field(const char *line, size_t len, const char *name, const char 
 	return true;
 }
 
-enum creel_hostcheck creel_hostcheck(const uint8_t *buf, size_t len, uint16_t port,
-				     struct creel_err *err)
+enum creel_hostcheck creel_hostcheck(const uint8_t *buf, size_t len, uint16_t port, struct creel_err *err)
 {
 	const char *text = (const char *)buf, *value = NULL;
 	size_t at = 0, n_hosts = 0, n = 0;
@@ -101,9 +99,8 @@ enum creel_hostcheck creel_hostcheck(const uint8_t *buf, size_t len, uint16_t po
 	for (size_t line = 0;; line++) {
 		const uint8_t *nl = memchr(buf + at, '\n', len - at);
 		if (!nl)
-			return len >= CREEL_HOSTCHECK_MAX
-				       ? refuse(err, "the request's head is too long")
-				       : CREEL_HOSTCHECK_MORE;
+			return len >= CREEL_HOSTCHECK_MAX ? refuse(err, "the request's head is too long")
+							  : CREEL_HOSTCHECK_MORE;
 		size_t ll = (size_t)(nl - buf) - at;
 		if (ll > 0 && text[at + ll - 1] == '\r')
 			ll--;
@@ -119,8 +116,7 @@ enum creel_hostcheck creel_hostcheck(const uint8_t *buf, size_t len, uint16_t po
 			if (++n_hosts > 1 || !authority_ok(value, n, port))
 				return refuse(err, "Host names another machine");
 		}
-		if (line > 0 && is_field(text + at, ll, "origin", &value, &n) &&
-		    !origin_ok(value, n, port))
+		if (line > 0 && is_field(text + at, ll, "origin", &value, &n) && !origin_ok(value, n, port))
 			return refuse(err, "Origin is another site");
 		at = (size_t)(nl - buf) + 1;
 	}

@@ -20,5 +20,4 @@ enum { CREEL_HOSTCHECK_MAX = 16384 }; /* a longer request head is refused */
  * Pass: Host is `localhost` or an address literal, with this port; Origin, if there is one, is http or
  * https with the same. One Host, no folded lines; HTTP/2 without TLS is refused.
  */
-enum creel_hostcheck creel_hostcheck(const uint8_t *buf, size_t len, uint16_t port,
-				     struct creel_err *err);
+enum creel_hostcheck creel_hostcheck(const uint8_t *buf, size_t len, uint16_t port, struct creel_err *err);

@@ -7,9 +7,9 @@
  * servers read differently and clients hardly send, are refused.
  */
 struct creel_httpbody {
-	uint64_t left;	 /* of the length, or of this chunk's data */
-	uint8_t state;	 /* private */
-	uint8_t digits;	 /* of the chunk's size so far */
+	uint64_t left;  /* of the length, or of this chunk's data */
+	uint8_t state;  /* private */
+	uint8_t digits; /* of the chunk's size so far */
 };
 
 void creel_httpbody_init(struct creel_httpbody *b, const struct creel_httphead *head);

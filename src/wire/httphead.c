@@ -15,14 +15,18 @@ static bool is_token(unsigned char c)
 	       (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
-static bool named(struct creel_span s, const char *name)
+static bool same(struct creel_span a, struct creel_span b)
 {
-	return s.n == strlen(name) && strncasecmp(s.p, name, s.n) == 0;
+	return a.n == b.n && strncasecmp(a.p, b.p, a.n) == 0;
 }
 
-/* @return 1 a line, 0 none yet, negative: a bare CR or LF, or an octet that no head has */
-static int line_next(const char *buf, size_t len, size_t *at, struct creel_span *ret,
-		     struct creel_err *err)
+bool creel_httpfield_is(struct creel_span s, const char *word)
+{
+	return same(s, creel_span_of(word));
+}
+
+int creel_httpline_next(const char *buf, size_t len, size_t *at, struct creel_span *ret,
+			struct creel_err *err)
 {
 	for (size_t i = *at; i < len; i++) {
 		unsigned char c = (unsigned char)buf[i];
@@ -108,12 +112,12 @@ static int request_line(struct creel_span l, struct creel_httphead *h, struct cr
 		return bad(err, "the version");
 	h->minor = (uint8_t)(sp[8] - '0');
 	h->target = (struct creel_span){t, (size_t)(sp - t)};
-	return named(h->method, "CONNECT") ? creel_err_set(err, CREEL_E_UNSUPP, 0, "CONNECT") : 0;
+	return creel_httpfield_is(h->method, "CONNECT") ? creel_err_set(err, CREEL_E_UNSUPP, 0, "CONNECT")
+							: 0;
 }
 
 /* Where the path begins, and for an absolute target its authority. */
-static int target_split(struct creel_httphead *h, struct creel_span *ret_authority,
-			struct creel_err *err)
+static int target_split(struct creel_httphead *h, struct creel_span *ret_authority, struct creel_err *err)
 {
 	struct creel_span t = h->target;
 	static const char root[] = "/";
@@ -138,7 +142,7 @@ static int target_split(struct creel_httphead *h, struct creel_span *ret_authori
 	return 0;
 }
 
-static int field_split(struct creel_span l, struct creel_span *name, struct creel_span *value)
+int creel_httpfield_split(struct creel_span l, struct creel_span *name, struct creel_span *value)
 {
 	const char *colon = memchr(l.p, ':', l.n);
 
@@ -159,6 +163,35 @@ static int field_split(struct creel_span l, struct creel_span *name, struct cree
 	return 0;
 }
 
+int creel_httpfield_length(struct creel_span value, uint64_t *ret)
+{
+	if (value.n == 0 || value.n > 18)
+		return -1;
+	*ret = 0;
+	for (size_t i = 0; i < value.n; i++) {
+		if (value.p[i] < '0' || value.p[i] > '9')
+			return -1;
+		*ret = *ret * 10 + (unsigned)(value.p[i] - '0');
+	}
+	return 0;
+}
+
+bool creel_httpfield_has(struct creel_span value, struct creel_span token)
+{
+	for (size_t at = 0; at < value.n;) {
+		const char *comma = memchr(value.p + at, ',', value.n - at);
+		size_t from = at, to = comma ? (size_t)(comma - value.p) : value.n;
+		at = to + 1;
+		while (from < to && (value.p[from] == ' ' || value.p[from] == '\t'))
+			from++;
+		while (to > from && (value.p[to - 1] == ' ' || value.p[to - 1] == '\t'))
+			to--;
+		if (same((struct creel_span){value.p + from, to - from}, token))
+			return true;
+	}
+	return false;
+}
+
 struct seen {
 	bool host, length, encoding;
 };
@@ -166,33 +199,30 @@ struct seen {
 static int field_apply(struct creel_span name, struct creel_span value, struct seen *seen,
 		       struct creel_httphead *h, struct creel_err *err)
 {
-	if (named(name, "Host")) {
+	if (creel_httpfield_is(name, "Host")) {
 		if (seen->host)
 			return bad(err, "Host twice");
 		seen->host = true;
 		return authority(value, h->host, &h->port, err);
 	}
-	if (named(name, "Content-Length")) {
-		if (seen->length || value.n == 0 || value.n > 18)
+	if (creel_httpfield_is(name, "Content-Length")) {
+		if (seen->length || creel_httpfield_length(value, &h->length) < 0)
 			return bad(err, "Content-Length");
 		seen->length = true;
-		for (size_t i = 0; i < value.n; i++) {
-			if (value.p[i] < '0' || value.p[i] > '9')
-				return bad(err, "Content-Length");
-			h->length = h->length * 10 + (unsigned)(value.p[i] - '0');
-		}
 		return 0;
 	}
-	if (named(name, "Transfer-Encoding")) {
-		if (seen->encoding || !named(value, "chunked"))
+	if (creel_httpfield_is(name, "Transfer-Encoding")) {
+		if (seen->encoding || !creel_httpfield_is(value, "chunked"))
 			return bad(err, "Transfer-Encoding");
 		seen->encoding = true;
 		return 0;
 	}
-	if (named(name, "Upgrade"))
+	if (creel_httpfield_is(name, "Upgrade"))
 		h->upgrade = true;
-	if (named(name, "Expect")) {
-		if (!named(value, "100-continue"))
+	if (creel_httpfield_is(name, "Connection"))
+		h->close |= creel_httpfield_has(value, creel_span_of("close"));
+	if (creel_httpfield_is(name, "Expect")) {
+		if (!creel_httpfield_is(value, "100-continue"))
 			return bad(err, "Expect");
 		h->expect = true;
 	}
@@ -219,14 +249,14 @@ static int check(struct creel_httphead *h, const struct seen *seen, struct creel
 		if (strcmp(host, h->host) != 0 || (port ? port : 80) != (h->port ? h->port : 80))
 			return bad(err, "the target names another host than Host");
 	}
-	h->body = seen->encoding	   ? CREEL_HTTP_BODY_CHUNKED
+	h->close |= h->minor == 0;
+	h->body = seen->encoding              ? CREEL_HTTP_BODY_CHUNKED
 		  : seen->length && h->length ? CREEL_HTTP_BODY_LENGTH
 					      : CREEL_HTTP_BODY_NONE;
 	return 0;
 }
 
-int creel_httphead_parse(const char *buf, size_t len, struct creel_httphead *ret_head,
-			 struct creel_err *err)
+int creel_httphead_parse(const char *buf, size_t len, struct creel_httphead *ret_head, struct creel_err *err)
 {
 	struct creel_httphead h = {0};
 	struct creel_span line, name, value, absolute = {0};
@@ -234,7 +264,7 @@ int creel_httphead_parse(const char *buf, size_t len, struct creel_httphead *ret
 	size_t at = 0, fields = 0, cap = len < CREEL_HTTPHEAD_MAX ? len : CREEL_HTTPHEAD_MAX;
 	int r;
 
-	while ((r = line_next(buf, cap, &at, &line, err)) > 0) {
+	while ((r = creel_httpline_next(buf, cap, &at, &line, err)) > 0) {
 		if (!h.method.p) {
 			r = request_line(line, &h, err);
 			if (r >= 0)
@@ -248,7 +278,7 @@ int creel_httphead_parse(const char *buf, size_t len, struct creel_httphead *ret
 			return r;
 		} else if (++fields > FIELDS_MAX) {
 			return creel_err_set(err, CREEL_E_TOOBIG, 0, "more than %d fields", FIELDS_MAX);
-		} else if (field_split(line, &name, &value) < 0) {
+		} else if (creel_httpfield_split(line, &name, &value) < 0) {
 			return bad(err, "a field");
 		} else {
 			r = field_apply(name, value, &seen, &h, err);
@@ -270,8 +300,8 @@ int creel_httphead_field(const char *buf, const struct creel_httphead *head, siz
 	struct creel_span line;
 	struct creel_err ignored = {0};
 
-	if (*at + 2 >= head->used || line_next(buf, head->used, at, &line, &ignored) <= 0 ||
-	    line.n == 0 || field_split(line, ret_name, ret_value) < 0)
+	if (*at + 2 >= head->used || creel_httpline_next(buf, head->used, at, &line, &ignored) <= 0 ||
+	    line.n == 0 || creel_httpfield_split(line, ret_name, ret_value) < 0)
 		return 0;
 	return 1;
 }

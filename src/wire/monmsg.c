@@ -16,8 +16,7 @@ void creel_monmsg_encode(const struct creel_monmsg *m, uint8_t buf[CREEL_MONMSG]
 	memcpy(buf + AT_TEXT, m->text, strnlen(m->text, sizeof(m->text) - 1));
 }
 
-int creel_monmsg_decode(const uint8_t *buf, size_t len, struct creel_monmsg *ret,
-			struct creel_err *err)
+int creel_monmsg_decode(const uint8_t *buf, size_t len, struct creel_monmsg *ret, struct creel_err *err)
 {
 	struct creel_monmsg out = {0};
 

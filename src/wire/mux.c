@@ -5,18 +5,18 @@
 struct stream {
 	uint16_t id; /* 0: the slot is free */
 	bool sent_eof, got_eof;
-	bool blocked;	      /* the owner met a full window or queue */
-	uint32_t may_send;    /* octets that the peer allows */
-	uint32_t under_way;   /* octets received and not consumed */
-	uint32_t to_grant;    /* consumed, not yet told to the peer */
+	bool blocked;       /* the owner met a full window or queue */
+	uint32_t may_send;  /* octets that the peer allows */
+	uint32_t under_way; /* octets received and not consumed */
+	uint32_t to_grant;  /* consumed, not yet told to the peer */
 };
 
 struct creel_mux {
 	const struct creel_mux_ops *ops;
 	void *ctx;
 	bool host, hello_seen, dead;
-	uint16_t next;	/* the id to try next; see creel_mux_open() */
-	uint16_t turn;	/* where creel_mux_sent() starts */
+	uint16_t next; /* the id to try next; see creel_mux_open() */
+	uint16_t turn; /* where creel_mux_sent() starts */
 	uint16_t n_blocked;
 	size_t have; /* octets of the frame that is being collected */
 	struct creel_buf out;
@@ -24,8 +24,8 @@ struct creel_mux {
 	uint8_t frame[CREEL_MUX_HEAD + CREEL_MUX_PAYLOAD];
 };
 
-static int frame_put(struct creel_mux *m, enum creel_mux_type type, uint16_t id, const void *a,
-		     size_t a_len, const void *b, size_t b_len, struct creel_err *err)
+static int frame_put(struct creel_mux *m, enum creel_mux_type type, uint16_t id, const void *a, size_t a_len,
+		     const void *b, size_t b_len, struct creel_err *err)
 {
 	uint8_t head[CREEL_MUX_HEAD] = {(uint8_t)type};
 	int r = creel_buf_reserve(&m->out, sizeof(head) + a_len + b_len, err);
@@ -235,8 +235,7 @@ int creel_mux_control(struct creel_mux *m, const void *msg, size_t len, struct c
 	return frame_put(m, CREEL_MUX_T_CONTROL, 0, msg, len, NULL, 0, err);
 }
 
-int creel_mux_open(struct creel_mux *m, uint8_t kind, const void *spec, size_t len,
-		   struct creel_err *err)
+int creel_mux_open(struct creel_mux *m, uint8_t kind, const void *spec, size_t len, struct creel_err *err)
 {
 	int r;
 
@@ -261,8 +260,7 @@ int creel_mux_open(struct creel_mux *m, uint8_t kind, const void *spec, size_t l
 	return creel_err_set(err, CREEL_E_BUSY, 0, "%d streams are open", CREEL_MUX_STREAMS);
 }
 
-ssize_t creel_mux_write(struct creel_mux *m, uint16_t id, const void *data, size_t len,
-			struct creel_err *err)
+ssize_t creel_mux_write(struct creel_mux *m, uint16_t id, const void *data, size_t len, struct creel_err *err)
 {
 	struct stream *s = stream_get(m, id);
 	size_t done = 0;
@@ -275,8 +273,7 @@ ssize_t creel_mux_write(struct creel_mux *m, uint16_t id, const void *data, size
 			n = CREEL_MUX_PAYLOAD;
 		if (n > s->may_send)
 			n = s->may_send;
-		int r = frame_put(m, CREEL_MUX_T_DATA, id, (const uint8_t *)data + done, n, NULL, 0,
-				  err);
+		int r = frame_put(m, CREEL_MUX_T_DATA, id, (const uint8_t *)data + done, n, NULL, 0, err);
 		if (r < 0)
 			return done > 0 ? (ssize_t)done : r;
 		s->may_send -= (uint32_t)n;
@@ -335,8 +332,7 @@ int creel_mux_consumed(struct creel_mux *m, uint16_t id, size_t n, struct creel_
 		return 0;
 	}
 	/* few grants: half a window at once, or all when nothing is under way */
-	if (s->got_eof || (s->to_grant < CREEL_MUX_WINDOW / 2 && s->under_way > 0) ||
-	    s->to_grant < 4096)
+	if (s->got_eof || (s->to_grant < CREEL_MUX_WINDOW / 2 && s->under_way > 0) || s->to_grant < 4096)
 		return 0;
 	creel_put_le32(grant, s->to_grant);
 	int r = frame_put(m, CREEL_MUX_T_WINDOW, id, grant, 4, NULL, 0, err);

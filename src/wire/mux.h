@@ -17,8 +17,8 @@ enum {
 	CREEL_MUX_HEAD = 8,
 	CREEL_MUX_PAYLOAD = 32768,
 	CREEL_MUX_WINDOW = 262144,
-	CREEL_MUX_CONTROL = 4096, /* largest control message */
-	CREEL_MUX_STREAMS = 1024, /* at once; ids are 1..65535 and differ modulo this */
+	CREEL_MUX_CONTROL = 4096,     /* largest control message */
+	CREEL_MUX_STREAMS = 1024,     /* at once; ids are 1..65535 and differ modulo this */
 	CREEL_MUX_OUT_SOFT = 1 << 20, /* no DATA is queued over this; control frames still are */
 };
 
@@ -34,8 +34,8 @@ enum creel_mux_type {
 
 enum creel_mux_kind {
 	CREEL_MUX_EXEC = 1, /* spec: struct creel_execspec; payload: wire/execio.h */
-	CREEL_MUX_TCP,	    /* spec: port u16 LE on the guest's loopback */
-	CREEL_MUX_LOGS,	    /* spec: flags u8 (1: follow), since u64 LE (ns, 0: all), service name */
+	CREEL_MUX_TCP,      /* spec: port u16 LE on the guest's loopback */
+	CREEL_MUX_LOGS,     /* spec: flags u8 (1: follow), since u64 LE (ns, 0: all), service name */
 	CREEL_MUX_CALLS,    /* no spec; opened once: wire/call.h, from the guest's programs and back */
 	CREEL_MUX_KINDS,
 };
@@ -74,8 +74,7 @@ int creel_mux_feed(struct creel_mux *m, const uint8_t *data, size_t len, struct 
 /** Send one control message. @return 0, CREEL_E_TOOBIG (message, or 256 KiB unsent), _NOMEM */
 int creel_mux_control(struct creel_mux *m, const void *msg, size_t len, struct creel_err *err);
 /** Host only. @return the stream's id, CREEL_E_BUSY (all ids in use), CREEL_E_TOOBIG, _NOMEM */
-int creel_mux_open(struct creel_mux *m, uint8_t kind, const void *spec, size_t len,
-		   struct creel_err *err);
+int creel_mux_open(struct creel_mux *m, uint8_t kind, const void *spec, size_t len, struct creel_err *err);
 /** @return octets taken, 0 (window or queue full: wait for writable()), or CREEL_E_CLOSED, _NOMEM */
 ssize_t creel_mux_write(struct creel_mux *m, uint16_t id, const void *data, size_t len,
 			struct creel_err *err);

@@ -1,4 +1,5 @@
 #include "wire/nfnet.h"
+#include "base/mapped.h"
 #include "wire/be.h"
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
@@ -37,17 +38,10 @@ static uint64_t be64(struct attrs v)
 	return v.n < 8 ? 0 : (uint64_t)creel_be32(v.p) << 32 | creel_be32(v.p + 4);
 }
 
-static void mapped(uint8_t ret[16], const uint8_t *v4)
-{
-	memset(ret, 0, 16);
-	ret[10] = ret[11] = 0xff;
-	memcpy(ret + 12, v4, 4);
-}
-
 static bool has_ports(uint8_t proto)
 {
-	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP || proto == IPPROTO_DCCP ||
-	       proto == IPPROTO_UDPLITE;
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP ||
+	       proto == IPPROTO_DCCP || proto == IPPROTO_UDPLITE;
 }
 
 static void ip_packet(struct attrs p, struct creel_nfnet *m)
@@ -58,8 +52,8 @@ static void ip_packet(struct attrs p, struct creel_nfnet *m)
 	if (p.n >= 20 && p.p[0] >> 4 == 4 && (p.p[0] & 15) >= 5) {
 		m->family = 4;
 		m->proto = p.p[9];
-		mapped(m->src, p.p + 12);
-		mapped(m->dst, p.p + 16);
+		creel_mapped_put(m->src, p.p + 12);
+		creel_mapped_put(m->dst, p.p + 16);
 		head = (size_t)(p.p[0] & 15) * 4;
 		first = (creel_be16(p.p + 6) & 0x1fff) == 0;
 	} else if (p.n >= 40 && p.p[0] >> 4 == 6) {
@@ -100,9 +94,9 @@ static void tuple_ip(struct attrs a, struct creel_nfnet *m)
 
 	while (next(&a, &type, &v)) {
 		if (type == CTA_IP_V4_SRC && v.n >= 4)
-			mapped(m->src, v.p);
+			creel_mapped_put(m->src, v.p);
 		else if (type == CTA_IP_V4_DST && v.n >= 4)
-			mapped(m->dst, v.p);
+			creel_mapped_put(m->dst, v.p);
 		else if (type == CTA_IP_V6_SRC && v.n >= 16)
 			memcpy(m->src, v.p, 16);
 		else if (type == CTA_IP_V6_DST && v.n >= 16)

@@ -17,17 +17,17 @@ enum creel_nfnet_type {
 
 struct creel_nfnet {
 	enum creel_nfnet_type type;
-	uint8_t family; /* 4, 6; 0: neither, or too short to say */
-	uint8_t proto;	/* IPPROTO_* */
-	uint16_t sport, dport; /* 0: none, or not the first fragment */
+	uint8_t family;           /* 4, 6; 0: neither, or too short to say */
+	uint8_t proto;            /* IPPROTO_* */
+	uint16_t sport, dport;    /* 0: none, or not the first fragment */
 	uint8_t src[16], dst[16]; /* IPv4 as ::ffff:a.b.c.d; of a flow: as it began */
 	/* a packet */
 	char prefix[16];
 	uint32_t seq; /* of its group */
 	/* a flow */
-	uint32_t status;	       /* IPS_* */
+	uint32_t status;               /* IPS_* */
 	uint64_t packets[2], bytes[2]; /* there, and back */
-	uint64_t start, stop;	       /* ns since 1970; 0: not known */
+	uint64_t start, stop;          /* ns since 1970; 0: not known */
 };
 
 /**

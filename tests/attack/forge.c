@@ -35,7 +35,8 @@ int main(int argc, char **argv)
 			return 1;
 		*prev = '\0';
 		sodium_bin2hex(hex, sizeof(hex), at.hash, sizeof(at.hash));
-		if (asprintf(&made, "{\"seq\":%llu%s,\"prev\":\"%s\"", (unsigned long long)++at.seq, rest, hex) < 0)
+		if (asprintf(&made, "{\"seq\":%llu%s,\"prev\":\"%s\"", (unsigned long long)++at.seq, rest,
+			     hex) < 0)
 			return 1;
 		crypto_generichash_init(&h, NULL, 0, sizeof(at.hash));
 		crypto_generichash_update(&h, at.hash, sizeof(at.hash));

@@ -71,8 +71,8 @@ static int setup(void **state)
 	file_make("home/marker", "creel-marker\n");
 	setenv("HOME", path_of("home"), 1);
 	setenv("CREEL_MARKER", "creel-marker", 1);
-	static const char *const none[] = {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY",
-					   "all_proxy", "ALL_PROXY", "npm_config_registry"};
+	static const char *const none[] = {"http_proxy", "https_proxy", "HTTP_PROXY",         "HTTPS_PROXY",
+					   "all_proxy",  "ALL_PROXY",   "npm_config_registry"};
 	for (size_t i = 0; i < ELEMENTSOF(none); i++)
 		unsetenv(none[i]);
 	victim = spawn((const char *const[]){"sleep", "1000", NULL}, "/", "/dev/null");

@@ -4,12 +4,13 @@
  * and errors forged about another cell's flow. The twin is the same filter without the check of names (or
  * with a rule that lets all related packets pass), where each attack must succeed, or the test is blind.
  */
-#include "tests/cmocka-all.h"
-#include "flownet.h"
 #include "base/cleanup.h"
+#include "flownet.h"
+#include "tests/cmocka-all.h"
 #include "wire/be.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/ip_icmp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -21,11 +22,12 @@
 static struct flownet net;
 static uint8_t hello[4096], evil_hello[4096];
 
-static const char policy[] = "mode listed 1\nsubnet 192.168.83.0/24\nallow 2 good.example\nallow 3 good.example:80\n"
-			     "allow 4 good.example:8080\nallow 5 good.example:8443\nallow 6 second.example\n";
+static const char policy[] =
+	"mode listed 1\nsubnet 192.168.83.0/24\nallow 2 good.example\nallow 3 good.example:80\n"
+	"allow 4 good.example:8080\nallow 5 good.example:8443\nallow 6 second.example\n";
 
 #define GET(path, host) "GET " path " HTTP/1.1\r\nHost: " host "\r\n\r\n"
-#define POST "POST /p HTTP/1.1\r\nHost: good.example\r\n"
+#define POST            "POST /p HTTP/1.1\r\nHost: good.example\r\n"
 
 enum hello_kind { HELLO_NONE, HELLO_EVIL, HELLO_BARE, HELLO_ECH, HELLO_SECOND };
 
@@ -47,23 +49,27 @@ static const struct {
 	{"HTTP: another name on 8080", 8080, HELLO_NONE, GET("/", "evil.example"), "evil.example"},
 	{"HTTP: another name on 8443", 8443, HELLO_NONE, GET("/", "evil.example"), "evil.example"},
 	{"TLS on 80", 80, HELLO_EVIL, NULL, "evil.example"},
-	{"HTTP: a second request", 80, HELLO_NONE, GET("/", "good.example") GET("/", "evil.example"), "evil.example"},
-	{"HTTP: an absolute target", 80, HELLO_NONE, "GET http://evil.example/ HTTP/1.1\r\nHost: good.example\r\n\r\n",
+	{"HTTP: a second request", 80, HELLO_NONE, GET("/", "good.example") GET("/", "evil.example"),
 	 "evil.example"},
-	{"HTTP: Host twice", 80, HELLO_NONE, "GET / HTTP/1.1\r\nHost: good.example\r\nHost: evil.example\r\n\r\n",
-	 "evil.example"},
-	{"HTTP: a folded Host", 80, HELLO_NONE, "GET / HTTP/1.1\r\nX: y\r\n Host: evil.example\r\nHost: good.example\r\n\r\n",
-	 "evil.example"},
+	{"HTTP: an absolute target", 80, HELLO_NONE,
+	 "GET http://evil.example/ HTTP/1.1\r\nHost: good.example\r\n\r\n", "evil.example"},
+	{"HTTP: Host twice", 80, HELLO_NONE,
+	 "GET / HTTP/1.1\r\nHost: good.example\r\nHost: evil.example\r\n\r\n", "evil.example"},
+	{"HTTP: a folded Host", 80, HELLO_NONE,
+	 "GET / HTTP/1.1\r\nX: y\r\n Host: evil.example\r\nHost: good.example\r\n\r\n", "evil.example"},
 	{"HTTP: lines ended by LF", 80, HELLO_NONE, "GET / HTTP/1.1\nHost: evil.example\n\n", "evil.example"},
 	{"HTTP: two lengths", 80, HELLO_NONE,
-	 POST "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" GET("/", "evil.example"), "evil.example"},
+	 POST "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" GET("/", "evil.example"),
+	 "evil.example"},
 	{"HTTP: a chunk's extension", 80, HELLO_NONE,
 	 POST "Transfer-Encoding: chunked\r\n\r\n0;a\n\r\n\r\n" GET("/", "evil.example"), "evil.example"},
 	{"HTTP: a trailer", 80, HELLO_NONE,
 	 POST "Transfer-Encoding: chunked\r\n\r\n0\r\nHost: evil.example\r\n\r\n", "evil.example"},
-	{"HTTP: CONNECT", 80, HELLO_NONE, "CONNECT evil.example:443 HTTP/1.1\r\nHost: good.example\r\n\r\n", "evil.example"},
+	{"HTTP: CONNECT", 80, HELLO_NONE, "CONNECT evil.example:443 HTTP/1.1\r\nHost: good.example\r\n\r\n",
+	 "evil.example"},
 	{"HTTP: h2c", 80, HELLO_NONE, "GET / HTTP/1.1\r\nHost: good.example\r\nUpgrade: h2c\r\n\r\n", "h2c"},
-	{"HTTP: HTTP/2 from the first octet", 80, HELLO_NONE, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n evil.example", "evil.example"},
+	{"HTTP: HTTP/2 from the first octet", 80, HELLO_NONE, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n evil.example",
+	 "evil.example"},
 };
 
 /* The octets that a server gets until the connection ends or is quiet: is the mark among them? */
@@ -99,7 +105,8 @@ static bool by_names(size_t i, int listener)
 	if (attacks[i].text)
 		(void)send(g, attacks[i].text, strlen(attacks[i].text), MSG_NOSIGNAL);
 	else
-		(void)send(g, hello, flownet_hello(hello, sizeof(hello), name, attacks[i].hello == HELLO_ECH, 0, 16384),
+		(void)send(g, hello,
+			   flownet_hello(hello, sizeof(hello), name, attacks[i].hello == HELLO_ECH, 0, 16384),
 			   MSG_NOSIGNAL);
 	bool saw = server_saw(listener, attacks[i].mark);
 	close(g);
@@ -109,8 +116,9 @@ static bool by_names(size_t i, int listener)
 /* After a retry request, a second hello with another name. */
 static bool second_hello(int listener)
 {
-	static const uint8_t retry[] = "\x16\3\3\0\x2c\2\0\0\x28\3\3\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e"
-				       "\x65\xb8\x91\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c\0\x13\1\0\0\0";
+	static const uint8_t retry[] =
+		"\x16\3\3\0\x2c\2\0\0\x28\3\3\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e"
+		"\x65\xb8\x91\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c\0\x13\1\0\0\0";
 	size_t n = flownet_hello(hello, sizeof(hello), "good.example", false, 0, 16384);
 	int g = flownet_connect(&net, NET_A, "192.0.2.10", 443, FLOWNET_WAIT_MS);
 	char got[4096] = "";
@@ -122,7 +130,8 @@ static bool second_hello(int listener)
 	flownet_expect(s, hello, n);
 	flownet_send(s, retry, sizeof(retry) - 1);
 	flownet_expect(g, retry, sizeof(retry) - 1);
-	flownet_send(g, evil_hello, flownet_hello(evil_hello, sizeof(evil_hello), "evil.example", false, 0, 16384));
+	flownet_send(g, evil_hello,
+		     flownet_hello(evil_hello, sizeof(evil_hello), "evil.example", false, 0, 16384));
 	struct pollfd p = {.fd = s, .events = POLLIN};
 	while (len < sizeof(got) && poll(&p, 1, 500) > 0) {
 		ssize_t k = recv(s, got + len, sizeof(got) - len, 0);
@@ -227,6 +236,41 @@ static bool by_segments(size_t i, int listener)
 	return saw;
 }
 
+/* --- a flood of hellos that never end ------------------------------------------------------------------- */
+
+/* Are they all held, or is their memory? One that is honest stands behind them, and must pass in any case. */
+static bool half_hellos(int listener)
+{
+	enum { FLOOD = 700, PART = 40000, MOST_KB = 32 << 10 };
+	static uint8_t large[70000];
+	static int g[FLOOD];
+	int ended = 0;
+	size_t n = flownet_hello(large, sizeof(large), "good.example", false, 60000, 16384);
+
+	assert_true(n > PART);
+	for (int i = 0; i < FLOOD; i++) {
+		g[i] = flownet_connect(&net, NET_A, "192.0.2.10", 443, FLOWNET_WAIT_MS);
+		if (g[i] < 0)
+			fail_msg("half hello %d: connect: %s", i, strerror(-g[i]));
+		(void)fcntl(g[i], F_SETFL, O_NONBLOCK);
+		(void)send(g[i], large, PART, MSG_NOSIGNAL);
+	}
+	autofd int honest = flownet_connect(&net, NET_A, "192.0.2.10", 443, FLOWNET_WAIT_MS);
+	if (honest < 0)
+		fail_msg("behind half hellos: connect: %s", strerror(-honest));
+	n = flownet_hello(hello, sizeof(hello), "good.example", false, 0, 16384);
+	flownet_send(honest, hello, n);
+	autofd int s = flownet_accept(listener, -1);
+	flownet_expect(s, hello, n);
+	long kb = flownet_memory_kb(net.cell[0].flow);
+	for (int i = 0; i < FLOOD; i++) {
+		ended += flownet_end(g[i], 0) == 'R';
+		close(g[i]);
+	}
+	printf("# half hellos: %d of %d ended, %ld KiB\n", ended, FLOOD, kb);
+	return ended < FLOOD / 2 || (!FLOWNET_SANITIZED && kb > MOST_KB);
+}
+
 /* --- ICMP -------------------------------------------------------------------------------------- */
 
 /*
@@ -236,7 +280,7 @@ static bool by_segments(size_t i, int listener)
 static bool forged(const char *to, enum flownet_ns at, const char *qsrc, uint16_t qsport, const char *qdst,
 		   uint16_t qdport)
 {
-	uint8_t p[8 + 28] = {3, 4, 0, 0, 0, 0, 2, 0, /* fragmentation needed, 512 */
+	uint8_t p[8 + 28] = {3,    4, 0, 0,  0, 0, 2,    0, /* fragmentation needed, 512 */
 			     0x45, 0, 0, 60, 0, 0, 0x40, 0, 63, 6};
 	struct sockaddr_in a = {.sin_family = AF_INET};
 	autofd int out = flownet_socket(&net, NET_B, AF_INET, SOCK_RAW, IPPROTO_ICMP);
@@ -266,7 +310,7 @@ static void told(const char *what, bool weak, bool strong)
 	number++;
 	failed += !weak || strong;
 	printf("%sok %d - %s%s\n", weak && !strong ? "" : "not ", number, what,
-	       !weak  ? ": the twin did not get it, so this test is blind"
+	       !weak    ? ": the twin did not get it, so this test is blind"
 	       : strong ? ": it worked"
 			: "");
 }
@@ -278,10 +322,13 @@ int main(void)
 	int listeners[4];
 	size_t n = 0;
 
-	flownet_up(&net, 110);
-	/* the guest's own kernel knows nothing of the connections that are made by hand */
-	flownet_sh("nsenter -t %d -n sh -c 'nft add table ip t; nft add chain ip t o { type filter hook output priority 0 \\; }; "
-		   "nft add rule ip t o tcp sport 40000-40999 tcp flags \\& rst == rst drop'", net.holder[NET_A]);
+	flownet_up(&net, 230);
+	/* the guest's own kernel knows nothing of the connections that are made by hand, nor takes their ports */
+	flownet_sh(
+		"nsenter -t %d -n sh -c 'echo 41000 60999 >/proc/sys/net/ipv4/ip_local_port_range; nft add table ip t; "
+		"nft add chain ip t o { type filter hook output priority 0 \\; }; "
+		"nft add rule ip t o tcp sport 40000-40999 tcp flags \\& rst == rst drop'",
+		net.holder[NET_A]);
 	for (int i = 0; i < 4; i++)
 		listeners[i] = flownet_listen(&net, NET_INTERNET, ports[i]);
 	for (int strong = 0; strong < 2; strong++) {
@@ -292,16 +339,29 @@ int main(void)
 		flownet_pin(&net, 0, "second.example", "192.0.2.11", 600);
 		n = 0;
 		for (size_t i = 0; i < ELEMENTSOF(attacks); i++) {
-			int l = listeners[attacks[i].port == 443 ? 0 : attacks[i].port == 80 ? 1 : attacks[i].port == 8080 ? 2 : 3];
+			int l = listeners[attacks[i].port == 443    ? 0
+					  : attacks[i].port == 80   ? 1
+					  : attacks[i].port == 8080 ? 2
+								    : 3];
 			got[strong][n++] = by_names(i, l);
 		}
 		got[strong][n++] = second_hello(listeners[0]);
 		for (size_t i = 0; i < ELEMENTSOF(segments); i++)
 			got[strong][n++] = by_segments(i, listeners[0]);
 	}
-	printf("1..%zu\n", n + 2);
+	/* the same creel-flow, but for its bounds */
+	bool flooded[2];
+	flooded[1] = half_hellos(listeners[0]);
+	flownet_flow_kill(&net, 0);
+	assert_non_null(getenv("CREEL_FLOW_WEAK"));
+	assert_int_equal(setenv("CREEL_FLOW", getenv("CREEL_FLOW_WEAK"), 1), 0);
+	flownet_flow_start(&net, 0);
+	flownet_pin(&net, 0, "good.example", "192.0.2.10", 600);
+	flooded[0] = half_hellos(listeners[0]);
+	flownet_flow_kill(&net, 0);
+	printf("1..%zu\n", n + 3);
 	for (size_t i = 0; i < n; i++)
-		told(i < ELEMENTSOF(attacks)	 ? attacks[i].what
+		told(i < ELEMENTSOF(attacks)    ? attacks[i].what
 		     : i == ELEMENTSOF(attacks) ? "TLS: a second hello with another name"
 						: segments[i - ELEMENTSOF(attacks) - 1],
 		     got[0][i], got[1][i]);
@@ -319,6 +379,7 @@ int main(void)
 		got_a[weak] = forged("203.0.113.2", NET_A, "203.0.113.2", port, "192.0.2.10", 443);
 		got_s[weak] = forged("192.0.2.10", NET_INTERNET, "192.0.2.10", 443, "192.168.83.2", port);
 	}
+	told("TLS: 700 hellos that do not end", flooded[0], flooded[1]);
 	told("ICMP: an error about another cell's flow, to that cell", got_a[1], got_a[0]);
 	told("ICMP: an error about another cell's flow, to its server", got_s[1], got_s[0]);
 	flownet_down(&net);

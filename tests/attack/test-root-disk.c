@@ -14,11 +14,10 @@
 #include <unistd.h>
 
 /* far behind the super block: the attack must not need a file system that still works */
-static const char attack[] =
-	"d=$(grep -l root /sys/block/vd*/serial | cut -d/ -f4);"
-	" echo 0 > /sys/block/$d/ro 2>/dev/null; blockdev --setrw /dev/$d 2>/dev/null;"
-	" printf OWNED | dd of=/dev/$d bs=1 seek=1048576 conv=notrunc,fsync 2>/dev/null;"
-	" mount -o remount,rw / 2>/dev/null; true";
+static const char attack[] = "d=$(grep -l root /sys/block/vd*/serial | cut -d/ -f4);"
+			     " echo 0 > /sys/block/$d/ro 2>/dev/null; blockdev --setrw /dev/$d 2>/dev/null;"
+			     " printf OWNED | dd of=/dev/$d bs=1 seek=1048576 conv=notrunc,fsync 2>/dev/null;"
+			     " mount -o remount,rw / 2>/dev/null; true";
 
 static const struct creel_boot boot = {.cell = "box"};
 

@@ -34,8 +34,14 @@ static int channel_take(void)
 
 static void frame(uint8_t *p, uint8_t type, uint16_t stream, uint32_t len)
 {
-	const uint8_t head[8] = {type, 0, (uint8_t)stream, (uint8_t)(stream >> 8), (uint8_t)len,
-				 (uint8_t)(len >> 8), (uint8_t)(len >> 16), (uint8_t)(len >> 24)};
+	const uint8_t head[8] = {type,
+				 0,
+				 (uint8_t)stream,
+				 (uint8_t)(stream >> 8),
+				 (uint8_t)len,
+				 (uint8_t)(len >> 8),
+				 (uint8_t)(len >> 16),
+				 (uint8_t)(len >> 24)};
 	memcpy(p, head, sizeof(head));
 }
 

@@ -50,8 +50,7 @@ static void on_control(void *ctx, const uint8_t *msg, size_t len)
 		(void)snprintf(g->notes + n, sizeof(g->notes) - n, "%s\n", c.name);
 	} else if (c.type == CREEL_CTL_SERVICE) {
 		n = strlen(g->services);
-		(void)snprintf(g->services + n, sizeof(g->services) - n, "%s:%u:%u ", c.name, c.state,
-			       c.a);
+		(void)snprintf(g->services + n, sizeof(g->services) - n, "%s:%u:%u ", c.name, c.state, c.a);
 	}
 }
 
@@ -143,8 +142,7 @@ static void initrd_make(const char *image, const struct creel_boot *boot, char *
 	assert_int_equal(creel_buf_add(&all, "\0\0\0", (4 - all.len % 4) % 4, &err), 0);
 	creel_cpio_begin(&c, &all);
 	assert_int_equal(creel_cpio_add(&c, "creel", S_IFDIR | 0755, NULL, 0, &err), 0);
-	assert_int_equal(creel_cpio_add(&c, "creel/boot.cfg", S_IFREG | 0600, cfg.data, cfg.len, &err),
-			 0);
+	assert_int_equal(creel_cpio_add(&c, "creel/boot.cfg", S_IFREG | 0600, cfg.data, cfg.len, &err), 0);
 	assert_int_equal(creel_cpio_end(&c, &err), 0);
 	char name[] = "/tmp/creel-initrd.XXXXXX";
 	int fd = mkostemp(name, O_CLOEXEC);
@@ -153,18 +151,6 @@ static void initrd_make(const char *image, const struct creel_boot *boot, char *
 	assert_int_equal(write(fd, all.data, all.len), all.len);
 	close(fd);
 	(void)snprintf(ret_path, size, "%s", name);
-}
-
-static unsigned tsc_khz(void)
-{
-	autofile FILE *f = fopen("/proc/cpuinfo", "re");
-	char line[256];
-	double mhz;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "cpu MHz : %lf", &mhz) == 1)
-			return (unsigned)(mhz * 1000);
-	return 0;
 }
 
 void guest_start(struct guest *g, const struct creel_boot *boot, int volume_fd)
@@ -195,7 +181,7 @@ void guest_start(struct guest *g, const struct creel_boot *boot, int volume_fd)
 		.cpus = 1,
 		.memory_mib = 256,
 		.accel = CREEL_ACCEL_TCG,
-		.tsc_khz = tsc_khz(),
+		.tsc_khz = creel_vmm_tsc_khz(),
 		.kernel = "/kernel",
 		.initrd = "/initrd",
 		.control_fd = chan[1],
@@ -212,10 +198,25 @@ void guest_start(struct guest *g, const struct creel_boot *boot, int volume_fd)
 		fail_msg("%s", err.msg);
 	/* in the jail, as a cell's machine always is; descriptors are low, so 30 is above them all */
 	static const char *const jailed[] = {
-		"--uid", "847301", "--gid", "847301", "--last-fd", "30", "--devices",
-		"--bind-exec", "/lib", "--bind-exec", "/lib64", "--bind-exec", "/usr/lib",
-		"--bind-exec", "/usr/bin/qemu-system-x86_64", "--bind", "/usr/share/qemu",
-		"--bind", "/usr/share/seabios",
+		"--uid",
+		"847301",
+		"--gid",
+		"847301",
+		"--last-fd",
+		"30",
+		"--devices",
+		"--bind-exec",
+		"/lib",
+		"--bind-exec",
+		"/lib64",
+		"--bind-exec",
+		"/usr/lib",
+		"--bind-exec",
+		"/usr/bin/qemu-system-x86_64",
+		"--bind",
+		"/usr/share/qemu",
+		"--bind",
+		"/usr/share/seabios",
 	};
 	words[n++] = getenv("CREEL_TEST_JAIL");
 	assert_non_null(words[0]);

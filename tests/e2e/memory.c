@@ -46,8 +46,8 @@ int main(int argc, char **argv)
 	if (!maps || fd < 0)
 		return 2;
 	while (fgets(line, sizeof(line), maps)) {
-		if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) != 3 || mode[0] != 'r' || strstr(line, "[vvar") ||
-		    strstr(line, "[vsyscall]"))
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) != 3 || mode[0] != 'r' ||
+		    strstr(line, "[vvar") || strstr(line, "[vsyscall]"))
 			continue;
 		n += count(fd, from, to, argv[2], strlen(argv[2]));
 		octets += to - from;

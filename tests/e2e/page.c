@@ -167,12 +167,11 @@ static void decode(const char *s, FILE *f)
 	}
 }
 
-static const char text_of_page[] =
-	"(function t(n){let s='';for(const c of n.childNodes){"
-	"if(c.nodeType===3)s+=c.data+' ';"
-	"else if(c.nodeType===1&&!/^(SCRIPT|STYLE)$/.test(c.tagName)){"
-	"if(c.tagName==='INPUT')s+='['+(c.placeholder||c.type)+'] ';"
-	"if(c.shadowRoot)s+=t(c.shadowRoot);s+=t(c)}}return s})(document)";
+static const char text_of_page[] = "(function t(n){let s='';for(const c of n.childNodes){"
+				   "if(c.nodeType===3)s+=c.data+' ';"
+				   "else if(c.nodeType===1&&!/^(SCRIPT|STYLE)$/.test(c.tagName)){"
+				   "if(c.tagName==='INPUT')s+='['+(c.placeholder||c.type)+'] ';"
+				   "if(c.shadowRoot)s+=t(c.shadowRoot);s+=t(c)}}return s})(document)";
 
 int main(int argc, char **argv)
 {

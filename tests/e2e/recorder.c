@@ -47,8 +47,8 @@ static int check(int dirfd, unsigned long long acked, struct creel_err *err)
 	if ((r = creel_verify(dirfd, NULL, &v, err)) < 0)
 		return creel_err_add(err, "%s:%llu", v.file, (unsigned long long)v.line);
 	if (v.at.seq < acked)
-		return creel_err_set(err, CREEL_E_BROKEN, 0, "acknowledged up to %llu, on disk up to %llu", acked,
-				     (unsigned long long)v.at.seq);
+		return creel_err_set(err, CREEL_E_BROKEN, 0, "acknowledged up to %llu, on disk up to %llu",
+				     acked, (unsigned long long)v.at.seq);
 	printf("%llu lines, %llu acknowledged\n", (unsigned long long)v.at.seq, acked);
 	return 0;
 }

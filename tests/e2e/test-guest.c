@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct guest g; 
+static struct guest g;
 static int volume = -1;
 static const char *out;
 
@@ -22,20 +22,43 @@ static struct creel_boot *boot_make(void)
 		.n_volumes = 1,
 		.volumes = {{.name = "persist", .at = "/persist"}},
 		.n_files = 1,
-		.files = {{.path = "/persist/agent/RULES.md", .content = "be good\n", .content_len = 8,
-			   .uid = 1000, .gid = 1000, .mode = 0644, .declared = true}},
+		.files = {{.path = "/persist/agent/RULES.md",
+			   .content = "be good\n",
+			   .content_len = 8,
+			   .uid = 1000,
+			   .gid = 1000,
+			   .mode = 0644,
+			   .declared = true}},
 		.n_services = 3,
-		.services = {
-			{.name = "steady", .argv = {"sh", "-c", "echo up; : > /tmp/steady; exec sleep 1000"},
-			 .env_file = "", .after = "", .home = "/persist/agent", .uid = 1000, .gid = 1000,
-			 .probe = CREEL_PROBE_COMMAND, .probe_arg = "test -e /tmp/steady",
-			 .restart = CREEL_RESTART_ALWAYS},
-			{.name = "second", .argv = {"sh", "-c", "test -e /tmp/steady || exit 9; sleep 1000"},
-			 .env_file = "", .after = "steady", .home = "/persist/sites/a/second", .uid = 1001,
-			 .gid = 1001, .probe_arg = "", .restart = CREEL_RESTART_NEVER},
-			{.name = "crash", .argv = {"sh", "-c", "exit 3"}, .env_file = "", .after = "",
-			 .home = "/", .probe_arg = "", .restart = CREEL_RESTART_ON_FAILURE},
-		},
+		.services =
+			{
+				{.name = "steady",
+				 .argv = {"sh", "-c", "echo up; : > /tmp/steady; exec sleep 1000"},
+				 .env_file = "",
+				 .after = "",
+				 .home = "/persist/agent",
+				 .uid = 1000,
+				 .gid = 1000,
+				 .probe = CREEL_PROBE_COMMAND,
+				 .probe_arg = "test -e /tmp/steady",
+				 .restart = CREEL_RESTART_ALWAYS},
+				{.name = "second",
+				 .argv = {"sh", "-c", "test -e /tmp/steady || exit 9; sleep 1000"},
+				 .env_file = "",
+				 .after = "steady",
+				 .home = "/persist/sites/a/second",
+				 .uid = 1001,
+				 .gid = 1001,
+				 .probe_arg = "",
+				 .restart = CREEL_RESTART_NEVER},
+				{.name = "crash",
+				 .argv = {"sh", "-c", "exit 3"},
+				 .env_file = "",
+				 .after = "",
+				 .home = "/",
+				 .probe_arg = "",
+				 .restart = CREEL_RESTART_ON_FAILURE},
+			},
 	};
 	return &b;
 }
@@ -51,8 +74,7 @@ static int setup(void **state)
 		guest_kill(&g);
 		return -1;
 	}
-	print_message("# ready after %u ms, %u kB used\n", (unsigned)(g.ready_ms - g.started_ms),
-		      g.used_kb);
+	print_message("# ready after %u ms, %u kB used\n", (unsigned)(g.ready_ms - g.started_ms), g.used_kb);
 	return 0;
 }
 
@@ -79,8 +101,8 @@ static void services_in_order(void **state)
 
 static void exec_keeps_streams_apart(void **state)
 {
-	struct creel_execspec spec = {.argv = {"sh", "-c", "echo out; echo err >&2; exit 7"},
-				      .user = "", .dir = "/"};
+	struct creel_execspec spec = {
+		.argv = {"sh", "-c", "echo out; echo err >&2; exit 7"}, .user = "", .dir = "/"};
 	struct guest_stream *s = guest_exec(&g, &spec);
 
 	assert_int_equal(guest_status(&g, s, 30000), 7);
@@ -120,7 +142,8 @@ static void binary_input_comes_back_whole(void **state)
 		data[i] = (uint8_t)((x = x * 1664525 + 1013904223) >> 24);
 	for (size_t at = 0; at < TOTAL; at += 30000)
 		assert_int_equal(creel_execio_put(&s->to_send, CREEL_EXECIO_IN, data + at,
-						  MIN((size_t)30000, TOTAL - at), &err), 0);
+						  MIN((size_t)30000, TOTAL - at), &err),
+				 0);
 	assert_int_equal(creel_execio_put(&s->to_send, CREEL_EXECIO_IN_EOF, NULL, 0, &err), 0);
 	assert_int_equal(guest_status(&g, s, 120000), 0);
 	assert_int_equal(s->out.len, TOTAL);
@@ -140,8 +163,11 @@ static void a_stopped_reader_blocks_only_itself(void **state)
 	assert_string_equal(out, "still here\n");
 	assert_true(s->got.len <= CREEL_MUX_WINDOW);
 	guest_stream_free(&g, s); /* reset: the command dies with it */
-	assert_int_equal(guest_sh(&g, "sleep 0.5; ls /proc/[0-9]*/cmdline | xargs -n1 cat 2>/dev/null |"
-				      " tr '\\0' ' ' | grep -c 'cat /dev/zer[o]'", &out), 0 + 1);
+	assert_int_equal(guest_sh(&g,
+				  "sleep 0.5; ls /proc/[0-9]*/cmdline | xargs -n1 cat 2>/dev/null |"
+				  " tr '\\0' ' ' | grep -c 'cat /dev/zer[o]'",
+				  &out),
+			 0 + 1);
 	assert_string_equal(out, "0\n");
 }
 
@@ -167,7 +193,11 @@ static void a_hundred_at_once(void **state)
 static void a_terminal(void **state)
 {
 	struct creel_execspec spec = {.argv = {"sh", "-c", "stty size; test -t 0 && echo tty; sleep 60"},
-				      .user = "", .dir = "/", .tty = true, .rows = 33, .cols = 99};
+				      .user = "",
+				      .dir = "/",
+				      .tty = true,
+				      .rows = 33,
+				      .cols = 99};
 	struct guest_stream *s = guest_exec(&g, &spec);
 	struct creel_err err = {0};
 	uint64_t end = guest_now_ms() + 20000;
@@ -191,22 +221,28 @@ static void no_network_interface(void **state)
 /* the volume is new: what is above the home is missing too */
 static void homes_are_made(void **state)
 {
-	assert_int_equal(guest_sh(&g, "stat -c '%n %u %a' /persist/sites/a /persist/sites/a/second", &out), 0);
+	assert_int_equal(guest_sh(&g, "stat -c '%n %u %a' /persist/sites/a /persist/sites/a/second", &out),
+			 0);
 	assert_string_equal(out, "/persist/sites/a 0 755\n/persist/sites/a/second 1001 700\n");
 }
 
 static void orphans_are_reaped(void **state)
 {
-	assert_int_equal(guest_sh(&g, "for i in 1 2 3 4 5; do (setsid sleep 0.1 &) ; done; sleep 1;"
-				      " grep -l 'State:.*Z' /proc/[0-9]*/status | wc -l", &out), 0);
+	assert_int_equal(guest_sh(&g,
+				  "for i in 1 2 3 4 5; do (setsid sleep 0.1 &) ; done; sleep 1;"
+				  " grep -l 'State:.*Z' /proc/[0-9]*/status | wc -l",
+				  &out),
+			 0);
 	assert_string_equal(out, "0\n");
 }
 
 static void what_stays_and_what_goes(void **state)
 {
-	assert_int_equal(guest_sh(&g, "echo x > /root/mark; echo x > /persist/mark;"
-				      " echo evil > /persist/agent/RULES.md; cat /persist/agent/RULES.md",
-				  &out), 0);
+	assert_int_equal(guest_sh(&g,
+				  "echo x > /root/mark; echo x > /persist/mark;"
+				  " echo evil > /persist/agent/RULES.md; cat /persist/agent/RULES.md",
+				  &out),
+			 0);
 	assert_string_equal(out, "evil\n");
 	assert_true(guest_stop(&g, 30000));
 	assert_true(g.bye);
@@ -214,8 +250,11 @@ static void what_stays_and_what_goes(void **state)
 	assert_int_equal(ftruncate(volume, 96 << 20), 0); /* and it grows */
 	guest_start(&g, boot_make(), volume);
 	assert_true(guest_wait(&g, &g.ready, 60000));
-	assert_int_equal(guest_sh(&g, "ls /root; cat /persist/mark /persist/agent/RULES.md;"
-				      " stat -c '%u %a' /persist/agent/RULES.md; id -u > /dev/null", &out), 0);
+	assert_int_equal(guest_sh(&g,
+				  "ls /root; cat /persist/mark /persist/agent/RULES.md;"
+				  " stat -c '%u %a' /persist/agent/RULES.md; id -u > /dev/null",
+				  &out),
+			 0);
 	assert_string_equal(out, "x\nbe good\n1000 644\n");
 	assert_non_null(strstr(g.notes, "put back /persist/agent/RULES.md"));
 	assert_int_equal(guest_sh(&g, "df -m --output=size /persist | tail -1", &out), 0);

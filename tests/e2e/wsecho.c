@@ -44,7 +44,10 @@ static void sha1(const char *text, size_t len, uint8_t out[20])
 				     : i < 40 ? v[1] ^ v[2] ^ v[3]
 				     : i < 60 ? (v[1] & v[2]) | (v[1] & v[3]) | (v[2] & v[3])
 					      : v[1] ^ v[2] ^ v[3];
-			uint32_t k = i < 20 ? 0x5a827999 : i < 40 ? 0x6ed9eba1 : i < 60 ? 0x8f1bbcdc : 0xca62c1d6;
+			uint32_t k = i < 20   ? 0x5a827999
+				     : i < 40 ? 0x6ed9eba1
+				     : i < 60 ? 0x8f1bbcdc
+					      : 0xca62c1d6;
 			uint32_t t = rol(v[0], 5) + f + v[4] + k + w[i];
 			v[4] = v[3];
 			v[3] = v[2];
@@ -75,7 +78,8 @@ static void base64(const uint8_t in[21], char out[29])
 static bool all(int fd, void *data, size_t len, bool out)
 {
 	for (size_t at = 0; at < len;) {
-		ssize_t n = out ? write(fd, (char *)data + at, len - at) : read(fd, (char *)data + at, len - at);
+		ssize_t n = out ? write(fd, (char *)data + at, len - at)
+				: read(fd, (char *)data + at, len - at);
 		if (n <= 0)
 			return false;
 		at += (size_t)n;
@@ -100,8 +104,10 @@ static bool shake(int fd)
 	int n = snprintf(text, sizeof(text), "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key + 21);
 	sha1(text, (size_t)n, digest);
 	base64(digest, accept);
-	return dprintf(fd, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-			   "Sec-WebSocket-Accept: %s\r\n\r\n", accept) > 0;
+	return dprintf(fd,
+		       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		       "Sec-WebSocket-Accept: %s\r\n\r\n",
+		       accept) > 0;
 }
 
 /* One frame in, unmasked, the same out; false at the end. */
@@ -134,7 +140,8 @@ static bool echo(int fd)
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	struct sockaddr_in at = {.sin_family = AF_INET,
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 				 .sin_port = htons((uint16_t)(argc > 1 ? atoi(argv[1]) : 0))};
 	int on = 1, l = socket(AF_INET, SOCK_STREAM, 0);
 

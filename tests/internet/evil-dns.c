@@ -4,10 +4,12 @@
  *
  *   rebind        198.51.100.66 the first time, then 10.1.1.1, and so on in turn; TTL 0
  *   to-A-B-C-D    A.B.C.D;  two-A-B-C-D: a public address and A.B.C.D
+ *   to6-X         AAAA, X its 32 hexadecimal digits; two6-X: a public one beside it; rebind does so too
  *   cname         CNAME good.example
  *   slow          nothing (and 15 s later nobody waits)
  *   forge         198.51.100.66, with a record of good.example -> 198.51.100.66 beside it
  *   loop          a name that points at itself
+ *   six           AAAA 2001:db8:66::66, as A below
  *   anything else 198.51.100.66; for TXT, NULL and CNAME: data that came down a tunnel
  */
 #include "base/cleanup.h"
@@ -82,6 +84,40 @@ static void answer_a(struct reply *r, const char *name)
 	}
 }
 
+static void address6(struct reply *r, const char *text)
+{
+	struct in6_addr a = {0};
+
+	(void)inet_pton(AF_INET6, text, &a);
+	record(r, "\xc0\x0c", 2, CREEL_DNS_AAAA, &a, 16);
+	r->answers++;
+}
+
+static void answer_aaaa(struct reply *r, const char *name)
+{
+	static const char other[] = "2001:db8:66::66";
+	static bool turn;
+	uint8_t a[16];
+	char text[INET6_ADDRSTRLEN];
+	unsigned i = 0;
+
+	if (strncmp(name, "rebind.", 7) == 0) {
+		address6(r, turn ? "fd99::1" : other);
+		turn = !turn;
+	} else if (strncmp(name, "to6-", 4) == 0 || strncmp(name, "two6-", 5) == 0) {
+		const char *hex = strchr(name, '-') + 1;
+		while (i < 16 && sscanf(hex + (size_t)2 * i, "%2hhx", &a[i]) == 1)
+			i++;
+		if (i < 16)
+			return;
+		if (name[1] == 'w')
+			address6(r, other);
+		address6(r, inet_ntop(AF_INET6, a, text, sizeof(text)));
+	} else if (strncmp(name, "six.", 4) == 0) {
+		address6(r, other);
+	}
+}
+
 static size_t answer(const uint8_t *msg, size_t len, uint8_t *buf, const struct sockaddr_in *from, int tcp)
 {
 	struct creel_dns_query q;
@@ -100,6 +136,8 @@ static size_t answer(const uint8_t *msg, size_t len, uint8_t *buf, const struct 
 	r.at = 12 + q.question_len;
 	if (q.type == CREEL_DNS_A)
 		answer_a(&r, q.name.text);
+	else if (q.type == CREEL_DNS_AAAA)
+		answer_aaaa(&r, q.name.text);
 	else if (q.type == CREEL_DNS_TXT || q.type == 10) {
 		record(&r, "\xc0\x0c", 2, q.type, "\27down-the-tunnel-came-it", 24);
 		r.answers++;

@@ -97,8 +97,9 @@ static bool file_serve(struct visit *v, const char *root)
 static void facts(struct visit *v)
 {
 	reply_json(v, 200,
-		   json_pack("{s:s, s:s, s:s, s:i, s:b, s:s, s:i}", "host", v->host, "path", v->path, "to", v->to,
-			     "port", (int)v->port, "tls", v->tls, "sni", v->sni, "body", (int)v->body_len));
+		   json_pack("{s:s, s:s, s:s, s:i, s:b, s:s, s:i}", "host", v->host, "path", v->path, "to",
+			     v->to, "port", (int)v->port, "tls", v->tls, "sni", v->sni, "body",
+			     (int)v->body_len));
 }
 
 static void web_serve(struct visit *v)
@@ -131,10 +132,10 @@ static void visit_log(struct visit *v, const char *method)
 	const char *auth = evhttp_find_header(evhttp_request_get_input_headers(v->req), "Authorization");
 
 	json_t *body = json_stringn(v->body, MIN(v->body_len, (size_t)2000));
-	log_line(json_pack("{s:s, s:s, s:i, s:s, s:b, s:s, s:s, s:s, s:s, s:s, s:o}", "event", "request", "to", v->to,
-			   "port", (int)v->port, "from", v->from, "tls", v->tls, "sni", v->sni, "host", v->host, "method",
-			   method, "path", v->path, "auth", auth ? auth : "", "body",
-			   body ? body : json_string("(not text)")));
+	log_line(json_pack("{s:s, s:s, s:i, s:s, s:b, s:s, s:s, s:s, s:s, s:s, s:o}", "event", "request",
+			   "to", v->to, "port", (int)v->port, "from", v->from, "tls", v->tls, "sni", v->sni,
+			   "host", v->host, "method", method, "path", v->path, "auth", auth ? auth : "",
+			   "body", body ? body : json_string("(not text)")));
 }
 
 static const char *method_name(struct evhttp_request *req)
@@ -163,7 +164,8 @@ static void requested(struct evhttp_request *req, void *arg)
 	struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
 	struct evbuffer *in = evhttp_request_get_input_buffer(req);
 	SSL *ssl = arg ? bufferevent_openssl_get_ssl(bev) : NULL;
-	const char *host = evhttp_request_get_host(req), *sni = ssl ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : NULL;
+	const char *host = evhttp_request_get_host(req),
+		   *sni = ssl ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : NULL;
 
 	addresses(bufferevent_getfd(bev), &v);
 	v.tls = ssl != NULL;
@@ -178,6 +180,8 @@ static void requested(struct evhttp_request *req, void *arg)
 		model_serve(&v);
 	else if (strlen(v.host) > 15 && strcmp(v.host + strlen(v.host) - 15, ".googleapis.com") == 0)
 		google_serve(&v);
+	else if (strcmp(v.host, "discord.com") == 0)
+		reply_text(&v, 401, "application/json", "{\"message\":\"401: Unauthorized\",\"code\":0}");
 	else
 		web_serve(&v);
 }
@@ -188,8 +192,8 @@ static int hello(SSL *ssl, int *alert, void *arg)
 	const char *sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
 	addresses(SSL_get_fd(ssl), &v);
-	log_line(json_pack("{s:s, s:s, s:i, s:s, s:s}", "event", "hello", "to", v.to, "port", (int)v.port, "from", v.from,
-			   "sni", sni ? sni : ""));
+	log_line(json_pack("{s:s, s:s, s:i, s:s, s:s}", "event", "hello", "to", v.to, "port", (int)v.port,
+			   "from", v.from, "sni", sni ? sni : ""));
 	if (strcmp(v.to, "198.51.100.66") == 0)
 		(void)SSL_set_SSL_CTX(ssl, tls_evil);
 	return SSL_TLSEXT_ERR_OK;

@@ -1,6 +1,7 @@
 /*
  * The model: OpenAI-compatible, scripted by DIR/model.json, a list of rules. The first whose "when" is
- * in the last message (of the role "role", if it is said) answers:
+ * in the last message (of the role "role", if it is said) answers, if "system", when it is said, stands in
+ * a message of the role system (or developer):
  *   {"when": "weather", "role": "user", "text": "It rains."}
  *   {"when": "fetch", "tool": "web_fetch", "arguments": {"url": "https://web.example/"}}
  * "{last}" in text becomes the last message. "fault" instead of, or beside, them:
@@ -10,8 +11,8 @@
  *   "garbage"    octets that are no JSON
  *   "schema"     JSON of another shape
  */
-#include "httpd.h"
 #include "base/cleanup.h"
+#include "httpd.h"
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <stdio.h>
@@ -29,7 +30,8 @@ struct stream {
 
 static const char *text_of(const json_t *content)
 {
-	const json_t *first = json_array_get(content, json_array_size(content) ? json_array_size(content) - 1 : 0);
+	const json_t *first = json_array_get(content,
+					     json_array_size(content) ? json_array_size(content) - 1 : 0);
 	const char *s = json_string_value(content);
 
 	if (!s)
@@ -37,15 +39,42 @@ static const char *text_of(const json_t *content)
 	return s ? s : "";
 }
 
-static const json_t *rule_for(const json_t *rules, const char *last, const char *role)
+/* OpenClaw ends a conversation with a user's message of its own, behind the tool's: it is not what is answered */
+static json_t *last_of(json_t *messages)
+{
+	for (size_t i = json_array_size(messages); i-- > 0;) {
+		json_t *m = json_array_get(messages, i);
+		if (!strstr(text_of(json_object_get(m, "content")), "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>"))
+			return m;
+	}
+	return NULL;
+}
+
+static bool told(const json_t *messages, const char *what)
+{
+	size_t i;
+	json_t *m;
+
+	json_array_foreach (messages, i, m) {
+		const char *role = json_string_value(json_object_get(m, "role"));
+		if (role && (strcmp(role, "system") == 0 || strcmp(role, "developer") == 0) &&
+		    strstr(text_of(json_object_get(m, "content")), what))
+			return true;
+	}
+	return false;
+}
+
+static const json_t *rule_for(const json_t *rules, const json_t *messages, const char *last, const char *role)
 {
 	size_t i;
 	json_t *r;
 
-	json_array_foreach(rules, i, r) {
+	json_array_foreach (rules, i, r) {
 		const char *when = json_string_value(json_object_get(r, "when"));
 		const char *of = json_string_value(json_object_get(r, "role"));
-		if ((!when || strstr(last, when)) && (!of || strcmp(of, role) == 0))
+		const char *system = json_string_value(json_object_get(r, "system"));
+		if ((!when || strstr(last, when)) && (!of || strcmp(of, role) == 0) &&
+		    (!system || told(messages, system)))
 			return r;
 	}
 	return NULL;
@@ -65,8 +94,9 @@ static char *say(const json_t *rule, const char *last)
 static json_t *call_of(const json_t *rule, bool index)
 {
 	autofree char *args = json_dumps(json_object_get(rule, "arguments"), JSON_COMPACT);
-	json_t *c = json_pack("{s:s, s:s, s:{s:s, s:s}}", "id", "call_1", "type", "function", "function", "name",
-			      json_string_value(json_object_get(rule, "tool")), "arguments", args ? args : "{}");
+	json_t *c = json_pack("{s:s, s:s, s:{s:s, s:s}}", "id", "call_1", "type", "function", "function",
+			      "name", json_string_value(json_object_get(rule, "tool")), "arguments",
+			      args ? args : "{}");
 
 	if (index)
 		(void)json_object_set_new(c, "index", json_integer(0));
@@ -76,8 +106,8 @@ static json_t *call_of(const json_t *rule, bool index)
 static json_t *chunk(json_t *delta, const char *finish)
 {
 	return json_pack("{s:s, s:s, s:i, s:s, s:[{s:i, s:o, s:o}]}", "id", "chatcmpl-1", "object",
-			 "chat.completion.chunk", "created", 1, "model", "mock-1", "choices", "index", 0, "delta", delta,
-			 "finish_reason", finish ? json_string(finish) : json_null());
+			 "chat.completion.chunk", "created", 1, "model", "mock-1", "choices", "index", 0,
+			 "delta", delta, "finish_reason", finish ? json_string(finish) : json_null());
 }
 
 static void stream_free(struct evhttp_connection *c, void *arg)
@@ -129,7 +159,8 @@ static void stream_start(struct visit *v, json_t *pieces, const char *fault)
 	s->cut = strcmp(fault, "cut") == 0;
 	s->every.tv_usec = strcmp(fault, "slow") == 0 ? 500000 : 1000;
 	s->timer = evtimer_new(httpd_base, tick, s);
-	(void)evhttp_add_header(evhttp_request_get_output_headers(v->req), "Content-Type", "text/event-stream");
+	(void)evhttp_add_header(evhttp_request_get_output_headers(v->req), "Content-Type",
+				"text/event-stream");
 	evhttp_connection_set_closecb(evhttp_request_get_connection(v->req), stream_free, s);
 	evhttp_send_reply_start(v->req, 200, "OK");
 	(void)evtimer_add(s->timer, &s->every);
@@ -144,14 +175,15 @@ static json_t *pieces_of(const json_t *rule, const char *text)
 	while (half > 0 && ((unsigned char)text[half] & 0xc0) == 0x80)
 		half--;
 	if (json_object_get(rule, "tool")) {
-		(void)json_array_append_new(p, chunk(json_pack("{s:s, s:o}", "role", "assistant", "tool_calls",
-							       call_of(rule, true)),
+		(void)json_array_append_new(p, chunk(json_pack("{s:s, s:o}", "role", "assistant",
+							       "tool_calls", call_of(rule, true)),
 						     NULL));
 		(void)json_array_append_new(p, chunk(json_object(), "tool_calls"));
 		return p;
 	}
 	(void)json_array_append_new(
-		p, chunk(json_pack("{s:s, s:o}", "role", "assistant", "content", json_stringn(text, half)), NULL));
+		p, chunk(json_pack("{s:s, s:o}", "role", "assistant", "content", json_stringn(text, half)),
+			 NULL));
 	(void)json_array_append_new(p, chunk(json_pack("{s:s}", "content", text + half), NULL));
 	(void)json_array_append_new(p, chunk(json_object(), "stop"));
 	return p;
@@ -160,40 +192,45 @@ static json_t *pieces_of(const json_t *rule, const char *text)
 static void whole(struct visit *v, const json_t *rule, const char *text)
 {
 	bool tool = json_object_get(rule, "tool") != NULL;
-	json_t *m = json_pack("{s:s, s:o}", "role", "assistant", "content", tool ? json_null() : json_string(text));
+	json_t *m = json_pack("{s:s, s:o}", "role", "assistant", "content",
+			      tool ? json_null() : json_string(text));
 
 	if (tool)
 		(void)json_object_set_new(m, "tool_calls", call_of(rule, false));
 	reply_json(v, 200,
-		   json_pack("{s:s, s:s, s:i, s:s, s:[{s:i, s:o, s:s}], s:{s:i, s:i, s:i}}", "id", "chatcmpl-1", "object",
-			     "chat.completion", "created", 1, "model", "mock-1", "choices", "index", 0, "message", m,
-			     "finish_reason", tool ? "tool_calls" : "stop", "usage", "prompt_tokens", 1,
-			     "completion_tokens", 1, "total_tokens", 2));
+		   json_pack("{s:s, s:s, s:i, s:s, s:[{s:i, s:o, s:s}], s:{s:i, s:i, s:i}}", "id",
+			     "chatcmpl-1", "object", "chat.completion", "created", 1, "model", "mock-1",
+			     "choices", "index", 0, "message", m, "finish_reason",
+			     tool ? "tool_calls" : "stop", "usage", "prompt_tokens", 1, "completion_tokens",
+			     1, "total_tokens", 2));
 }
 
 void model_serve(struct visit *v)
 {
 	if (strcmp(v->path, "/v1/models") == 0) {
-		reply_json(v, 200, json_pack("{s:s, s:[{s:s, s:s}]}", "object", "list", "data", "id", "mock-1", "object",
-					     "model"));
+		reply_json(v, 200,
+			   json_pack("{s:s, s:[{s:s, s:s}]}", "object", "list", "data", "id", "mock-1",
+				     "object", "model"));
 		return;
 	}
 	json_t *asked = json_loads(v->body, 0, NULL), *rules = folder_json("model.json");
 	json_t *messages = json_object_get(asked, "messages");
-	json_t *last = json_array_get(messages, json_array_size(messages) ? json_array_size(messages) - 1 : 0);
+	json_t *last = last_of(messages);
 	const char *text = text_of(json_object_get(last, "content"));
 	const char *role = json_string_value(json_object_get(last, "role"));
-	const json_t *rule = last ? rule_for(rules, text, role ? role : "") : NULL;
+	const json_t *rule = last ? rule_for(rules, messages, text, role ? role : "") : NULL;
 	const char *fault = json_string_value(json_object_get(rule, "fault"));
 	autofree char *answer = rule ? say(rule, text) : NULL;
 
 	if (!fault)
 		fault = "";
 	if (strcmp(v->path, "/v1/chat/completions") != 0 || !rule || !answer)
-		reply_json(v, last ? 404 : 400, json_pack("{s:{s:s}}", "error", "message", "no rule of model.json answers this"));
+		reply_json(v, last ? 404 : 400,
+			   json_pack("{s:{s:s}}", "error", "message", "no rule of model.json answers this"));
 	else if (strcmp(fault, "429") == 0 || strcmp(fault, "500") == 0)
-		reply_json(v, atoi(fault), json_pack("{s:{s:s, s:s}}", "error", "message", "as the script says", "type",
-						     *fault == '4' ? "rate_limit_exceeded" : "server_error"));
+		reply_json(v, atoi(fault),
+			   json_pack("{s:{s:s, s:s}}", "error", "message", "as the script says", "type",
+				     *fault == '4' ? "rate_limit_exceeded" : "server_error"));
 	else if (strcmp(fault, "garbage") == 0)
 		reply_text(v, 200, "application/json", "\x7f\x01<html>{]not json");
 	else if (strcmp(fault, "schema") == 0)

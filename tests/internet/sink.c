@@ -1,6 +1,6 @@
 /*
  * sink FILE: whatever is not DNS or the web. TCP on ports 22, 853, 4444, 5432, 6667: the first octets are
- * answered by `hello ADDRESS PORT` and then echoed; 25 and 587: mail, kept; UDP on 123, 443, 4444: echoed.
+ * answered by `hello ADDRESS PORT` and then echoed; 25 and 587: mail, kept; UDP on 123, 443, 4444: echoed; UDP on 4444 by IPv6: noted as "udp6", without addresses.
  * Each is a line of FILE: {"proto":"tcp","to":...,"port":N,"from":...,"data":"..."}, when its first octets
  * come, and for mail once it is whole.
  */
@@ -19,7 +19,8 @@
 
 static FILE *out;
 
-static void note(const char *proto, struct sockaddr_in to, struct sockaddr_in from, const char *data, size_t n)
+static void note(const char *proto, struct sockaddr_in to, struct sockaddr_in from, const char *data,
+		 size_t n)
 {
 	char text[3000];
 	size_t t = 0;
@@ -34,8 +35,8 @@ static void note(const char *proto, struct sockaddr_in to, struct sockaddr_in fr
 	text[t] = 0;
 	char to_text[INET_ADDRSTRLEN];
 	(void)inet_ntop(AF_INET, &to.sin_addr, to_text, sizeof(to_text));
-	fprintf(out, "{\"proto\":\"%s\",\"to\":\"%s\",\"port\":%u,\"from\":\"%s\",\"data\":\"%s\"}\n", proto, to_text,
-		ntohs(to.sin_port), inet_ntoa(from.sin_addr), text);
+	fprintf(out, "{\"proto\":\"%s\",\"to\":\"%s\",\"port\":%u,\"from\":\"%s\",\"data\":\"%s\"}\n", proto,
+		to_text, ntohs(to.sin_port), inet_ntoa(from.sin_addr), text);
 	(void)fflush(out);
 }
 
@@ -91,10 +92,24 @@ static void mail(int c, struct sockaddr_in to, struct sockaddr_in from)
 	}
 }
 
+/* @return -1 (which poll passes over) where the kernel has no IPv6 */
+static int six(void)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(4444)};
+	int on = 1, fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
+		perror("sink");
+		_exit(1);
+	}
+	return fd;
+}
+
 int main(int argc, char **argv)
 {
 	static const uint16_t tcp[] = {22, 853, 4444, 5432, 6667, 25, 587}, udp[] = {123, 443, 4444};
-	enum { N_TCP = ELEMENTSOF(tcp), N = N_TCP + ELEMENTSOF(udp) };
+	enum { N_TCP = ELEMENTSOF(tcp), SIX = N_TCP + ELEMENTSOF(udp), N };
 	struct pollfd p[N];
 	int on = 1;
 
@@ -103,13 +118,16 @@ int main(int argc, char **argv)
 		return 2;
 	(void)signal(SIGCHLD, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
-	for (int i = 0; i < N; i++) {
+	p[SIX] = (struct pollfd){six(), POLLIN, 0};
+	for (int i = 0; i < SIX; i++) {
 		struct sockaddr_in a = {.sin_family = AF_INET};
 		a.sin_port = htons(i < N_TCP ? tcp[i] : udp[i - N_TCP]);
-		p[i] = (struct pollfd){socket(AF_INET, (i < N_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0), POLLIN, 0};
+		p[i] = (struct pollfd){
+			socket(AF_INET, (i < N_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0), POLLIN, 0};
 		(void)setsockopt(p[i].fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 		(void)setsockopt(p[i].fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
-		if (bind(p[i].fd, (struct sockaddr *)&a, sizeof(a)) < 0 || (i < N_TCP && listen(p[i].fd, 1024) < 0)) {
+		if (bind(p[i].fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+		    (i < N_TCP && listen(p[i].fd, 1024) < 0)) {
 			perror("sink");
 			return 1;
 		}
@@ -120,6 +138,14 @@ int main(int argc, char **argv)
 			socklen_t len = sizeof(from);
 			if (!p[i].revents)
 				continue;
+			if (i == SIX) {
+				char buf[2048];
+				ssize_t n = recv(p[i].fd, buf, sizeof(buf), 0);
+				to.sin_port = htons(4444);
+				if (n > 0)
+					note("udp6", to, from, buf, (size_t)MIN(n, 400));
+				continue;
+			}
 			if (i >= N_TCP) {
 				char buf[2048], ctl[256];
 				struct iovec v = {buf, sizeof(buf)};
@@ -128,7 +154,8 @@ int main(int argc, char **argv)
 				struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
 				to.sin_port = htons(udp[i - N_TCP]);
 				if (h)
-					memcpy(&to.sin_addr, &((struct in_pktinfo *)(void *)CMSG_DATA(h))->ipi_addr, 4);
+					memcpy(&to.sin_addr,
+					       &((struct in_pktinfo *)(void *)CMSG_DATA(h))->ipi_addr, 4);
 				if (n > 0) {
 					/* from the address that was asked: the control message goes back with it */
 					note("udp", to, from, buf, (size_t)MIN(n, 400));

@@ -49,6 +49,9 @@ int main(int argc, char **argv)
 	int size = 16 << 20;
 
 	a.sll_ifindex = (int)if_nametoindex("eth0");
+	/* a machine's card gives what is for all, or for others, only to who asks for it */
+	struct packet_mreq all = {.mr_ifindex = a.sll_ifindex, .mr_type = PACKET_MR_PROMISC};
+	(void)setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	if (!out || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
 		perror("witness");

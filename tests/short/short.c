@@ -44,8 +44,7 @@ static ssize_t cut(int fd, size_t len, int flags)
 	socklen_t size = sizeof(int);
 	int type = 0, dice = (int)(next() % 16);
 
-	if (len == 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
-	    type != SOCK_STREAM)
+	if (len == 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_STREAM)
 		return (ssize_t)len;
 	if (dice == 0) {
 		errno = EINTR;

@@ -6,7 +6,8 @@
  *
  * `exec -- garbage|flood|silent|hold` makes it the guest that a test needs. `exec -- call why WHAT`,
  * `call event KIND KEY VALUE`, `call gate WAIT TO BODY CLIENT` and `call junk` ask the host as a program of the
- * guest does, print its answer and end with its type less 64; `call gone ...` does not wait for it.
+ * guest does, print its answer and end with its type less 64; `call gone ...` does not wait for it. `refuse TEXT`
+ * says why the command was not run, `log TEXT` is what its log has from then on.
  */
 #include "base/cleanup.h"
 #include "wire/call.h"
@@ -27,6 +28,7 @@ static int chan, power;
 static bool silent, holding, over;
 static uint16_t calls;
 static uint32_t next_call;
+static char log_text[512];
 static uint16_t asker[256]; /* by call, modulo: the stream that waits */
 
 static void tell(uint8_t type, uint32_t a)
@@ -73,6 +75,20 @@ static void say(uint16_t id, const void *text, size_t len, uint8_t status)
 	(void)creel_mux_eof(mux, id, &err);
 }
 
+/* What a captured guest says in the place of a command's output. */
+static void refuse(uint16_t id, const char *text)
+{
+	struct creel_buf autoclean(creel_buf_fini) out = {0}, autoclean(creel_buf_fini) said = {0};
+	struct creel_err err = {0};
+
+	creel_buf_init(&out, 65536);
+	creel_buf_init(&said, 4096);
+	(void)creel_buf_addf(&said, &err, "%c%s", 126, text);
+	(void)creel_execio_put(&out, CREEL_EXECIO_ERROR, said.data, said.len, &err);
+	(void)creel_mux_write(mux, id, out.data, out.len, &err);
+	(void)creel_mux_eof(mux, id, &err);
+}
+
 static uint8_t call_payload(const char *const *a, struct creel_buf *out, struct creel_err *err)
 {
 	static struct creel_call_gate g;
@@ -88,10 +104,17 @@ static uint8_t call_payload(const char *const *a, struct creel_buf *out, struct 
 	}
 	if (strcmp(a[0], "gate") == 0 && a[1] && a[2] && a[3] && a[4]) {
 		g = (struct creel_call_gate){
-			.wait_s = (uint32_t)atoi(a[1]), .program = "gog", .verb = "gmail send", .rule = "gmail send",
-			.client = a[4], .n_argv = 7,
+			.wait_s = (uint32_t)atoi(a[1]),
+			.program = "gog",
+			.verb = "gmail send",
+			.rule = "gmail send",
+			.client = a[4],
+			.n_argv = 7,
 			.argv = {"gog", "gmail", "send", "--to", a[2], "--body", a[3]},
-			.n_fixed = 1, .fixed = {a[2]}, .n_lines = 2, .line = {{"to", a[2]}, {"body", a[3]}},
+			.n_fixed = 1,
+			.fixed = {a[2]},
+			.n_lines = 2,
+			.line = {{"to", a[2]}, {"body", a[3]}},
 		};
 		(void)creel_call_gate_encode(&g, out, err);
 		return CREEL_CALL_GATE;
@@ -142,7 +165,8 @@ static void answered(const uint8_t *data, size_t len)
 	struct creel_call_head h;
 	struct creel_err err = {0};
 
-	for (; len >= CREEL_CALL_HEAD && creel_call_head_decode(data, &h, &err) == 0 && len - CREEL_CALL_HEAD >= h.len;
+	for (; len >= CREEL_CALL_HEAD && creel_call_head_decode(data, &h, &err) == 0 &&
+	       len - CREEL_CALL_HEAD >= h.len;
 	     data += CREEL_CALL_HEAD + h.len, len -= CREEL_CALL_HEAD + h.len)
 		if (asker[h.id % 256]) {
 			uint16_t id = asker[h.id % 256];
@@ -153,12 +177,17 @@ static void answered(const uint8_t *data, size_t len)
 
 static void on_open(void *ctx, uint16_t id, uint8_t kind, const uint8_t *spec, size_t len)
 {
-	struct creel_buf autoclean(creel_buf_fini) out;
+	struct creel_buf autoclean(creel_buf_fini) out = {0};
 	struct creel_err err = {0};
 	struct creel_execspec s;
 
 	if (kind == CREEL_MUX_CALLS) {
 		calls = id;
+		return;
+	}
+	if (kind == CREEL_MUX_LOGS) {
+		(void)creel_mux_write(mux, id, log_text, strlen(log_text), &err);
+		(void)creel_mux_eof(mux, id, &err);
 		return;
 	}
 	if (kind != CREEL_MUX_EXEC || creel_execspec_decode(spec, len, &s, &err) < 0) {
@@ -170,6 +199,12 @@ static void on_open(void *ctx, uint16_t id, uint8_t kind, const uint8_t *spec, s
 		call(id, s.argv + 1);
 		return;
 	}
+	if (strcmp(s.argv[0], "refuse") == 0 && s.argv[1]) {
+		refuse(id, s.argv[1]);
+		return;
+	}
+	if (strcmp(s.argv[0], "log") == 0 && s.argv[1])
+		(void)snprintf(log_text, sizeof(log_text), "%s\n", s.argv[1]);
 	if (strcmp(s.argv[0], "garbage") == 0) {
 		static const char noise[4096] = "\xff\xfe this is no frame";
 		(void)!send(chan, noise, sizeof(noise), MSG_NOSIGNAL);
@@ -197,7 +232,8 @@ static void on_data(void *ctx, uint16_t id, const uint8_t *data, size_t len)
 	if (id == calls)
 		answered(data, len);
 	else if (!holding && !asks(id))
-		(void)creel_mux_write(mux, id, data, len, &err); /* what does not fit is the sender's loss here */
+		(void)creel_mux_write(mux, id, data, len,
+				      &err); /* what does not fit is the sender's loss here */
 	(void)creel_mux_consumed(mux, id, len, &err);
 }
 
@@ -220,7 +256,8 @@ static void on_writable(void *ctx, uint16_t id)
 {
 }
 
-static const struct creel_mux_ops ops = {on_hello, on_control, on_open, on_data, on_eof, on_reset, on_writable};
+static const struct creel_mux_ops ops = {on_hello, on_control, on_open,    on_data,
+					 on_eof,   on_reset,   on_writable};
 
 static bool flush(void)
 {

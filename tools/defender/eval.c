@@ -1,5 +1,6 @@
 /*
- * defender-eval DATA.jsonl: what layer 1 alone, and with the built-in model, find of labelled texts,
+ * defender-eval DATA.jsonl [MODEL]: what layer 1 alone, and with the built-in model (and the classifier
+ * in the folder MODEL), find of labelled texts,
  * by kind, language and source. Found means warn, sanitize or block.
  *
  * The model was trained on the open data: its honest figures on it are the cross-validated ones,
@@ -57,7 +58,8 @@ static void data_read(const struct creel_defender *d, const char *path)
 		exit(1);
 	}
 	for (ssize_t n; (n = getline(&line, &cap, f)) > 0; n_rows++) {
-		json_t *j = json_loadb(line, (size_t)n, JSON_ALLOW_NUL, NULL), *t = json_object_get(j, "text");
+		json_t *j = json_loadb(line, (size_t)n, JSON_ALLOW_NUL, NULL),
+		       *t = json_object_get(j, "text");
 		if (n_rows == room) {
 			room = room ? room * 2 : 4096;
 			rows = realloc(rows, room * sizeof(*rows));
@@ -100,7 +102,8 @@ static const char *source_of(const struct row *r)
 
 static void table(const char *title, const char *(*key)(const struct row *), bool attack)
 {
-	printf("\n%-9s %-56s %6s %9s %9s\n", attack ? "attacks" : "benign", title, "texts", "layer 1", "1 and 2");
+	printf("\n%-9s %-56s %6s %9s %9s\n", attack ? "attacks" : "benign", title, "texts", "layer 1",
+	       "1 and 2");
 	for (size_t i = 0; i < n_rows; i++) {
 		size_t n = 0, a = 0, b = 0;
 		bool seen = rows[i].attack != attack;
@@ -153,9 +156,22 @@ int main(int argc, char **argv)
 	struct creel_defender_error e;
 	double at1;
 
-	if (argc != 2 || creel_defender_new(&o, &d, &e) < 0) {
-		fprintf(stderr, "usage: defender-eval DATA.jsonl%s%s\n", argc == 2 ? ": " : "",
-			argc == 2 ? e.msg : "");
+	struct creel_defender_model_options mo = {.size = sizeof(mo), .runtime = getenv("CREEL_ONNXRUNTIME")};
+	struct creel_defender_model *model = NULL;
+	struct creel_defender_layer layer;
+
+	if (argc == 3) {
+		if (creel_defender_model_open(argv[2], &mo, &model, &e) < 0) {
+			fprintf(stderr, "defender-eval: %s\n", e.msg);
+			return 1;
+		}
+		creel_defender_model_layer(model, &layer);
+		o.layers = &layer;
+		o.n_layers = 1;
+	}
+	if (argc < 2 || argc > 3 || creel_defender_new(&o, &d, &e) < 0) {
+		fprintf(stderr, "usage: defender-eval DATA.jsonl [MODEL]%s%s\n", argc >= 2 ? ": " : "",
+			argc >= 2 ? e.msg : "");
 		return 2;
 	}
 	data_read(d, argv[1]);
@@ -175,9 +191,10 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < n_rows; i++)
 		rows[i].score12 = rows[i].score1;
 	a = auc(&at1);
-	printf("layers 1 and 2: AUC %.4f, found at 1 %% false positives %.1f %% (the model has seen these texts)\n", a,
-	       100 * at1);
+	printf("layers 1 and 2: AUC %.4f, found at 1 %% false positives %.1f %% (the model has seen these texts)\n",
+	       a, 100 * at1);
 	creel_defender_free(d);
+	creel_defender_model_close(model);
 	free(rows);
 	return 0;
 }

@@ -17,13 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FOLDS	5
+#define FOLDS 5
 #ifndef EPOCHS
-#define EPOCHS 10
-#define RATE   0.03
-#define DECAY  1e-4
-#define GROUPS 3
-#define TURNS	 16
+#define EPOCHS     10
+#define RATE       0.03
+#define DECAY      1e-4
+#define GROUPS     3
+#define TURNS      16
 #define OWN_WEIGHT 0.5
 #endif
 #define TARGET_FP 0.015 /* with what layer 1 finds wrongly, under two in a hundred */
@@ -32,8 +32,8 @@ struct text {
 	uint8_t *words;
 	size_t len;
 	bool attack, own, rules; /* rules: layer 1 finds it */
-	unsigned group;		 /* 0..63: families that share hosts are one */
-	int fold;		 /* -1: trained on always, never tested */
+	unsigned group;          /* 0..63: families that share hosts are one */
+	int fold;                /* -1: trained on always, never tested */
 	double weight, score;
 	char family[48], kind[16];
 };
@@ -509,8 +509,8 @@ static void by_family(double cut)
 
 static int model_write(const char *path, double warn_at)
 {
-	struct def_ngram_head h = {.magic = DEF_NGRAM_MAGIC, .bias = bias,
-				 .warn_at = (float)(1 / (1 + exp(-warn_at)))};
+	struct def_ngram_head h = {
+		.magic = DEF_NGRAM_MAGIC, .bias = bias, .warn_at = (float)(1 / (1 + exp(-warn_at)))};
 	static int8_t out[NGRAM_WEIGHTS];
 	float most = 0;
 	FILE *f = fopen(path, "w");

@@ -113,7 +113,8 @@ void calls_pump(void)
 			chan_kick();
 			return;
 		}
-		if (from_guest.len - at - CREEL_CALL_HEAD < h.len || !take(&h, from_guest.data + at + CREEL_CALL_HEAD))
+		if (from_guest.len - at - CREEL_CALL_HEAD < h.len ||
+		    !take(&h, from_guest.data + at + CREEL_CALL_HEAD))
 			break;
 		at += CREEL_CALL_HEAD + h.len;
 	}

@@ -1,6 +1,6 @@
 #pragma once
-#include "wire/cellmsg.h"
 #include "vmm/vmm.h"
+#include "wire/cellmsg.h"
 #include "wire/mux.h"
 #include <event2/event.h>
 

@@ -1,5 +1,5 @@
-#include "cell.h"
 #include "base/cleanup.h"
+#include "cell.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,7 +56,8 @@ void console_tell(void)
 	/* behind it come registers and a trace: it is what matters, so it is said last */
 	const char *why = strstr(text, "Kernel panic");
 	if (why)
-		(void)snprintf(panic, sizeof(panic), "%.*s", (int)MIN(strcspn(why, "\r\n"), (size_t)LINE), why);
+		(void)snprintf(panic, sizeof(panic), "%.*s", (int)MIN(strcspn(why, "\r\n"), (size_t)LINE),
+			       why);
 	for (char *end = text + len; n < LINES && end > text;) {
 		while (end > text && (end[-1] == '\n' || end[-1] == '\r'))
 			*--end = '\0';

@@ -147,6 +147,9 @@ static void engine_readable(evutil_socket_t fd, short what, void *ctx)
 	case CREEL_CELL_PING:
 		control_send(CREEL_CTL_PING);
 		return;
+	case CREEL_CELL_SECRETS:
+		control_send(CREEL_CTL_SECRETS);
+		return;
 	case CREEL_CELL_ANSWER:
 		calls_answer(m.id, m.state, buf + CREEL_CELLMSG, (size_t)n - CREEL_CELLMSG);
 		return;

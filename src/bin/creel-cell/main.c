@@ -13,8 +13,12 @@
 /* What creel-jail leaves open for us, in this order. */
 enum { FD_CHANNEL = 3, FD_QMP, FD_ENGINE_LISTENER, FD_CONSOLE, FD_HOSTLOG };
 
-struct cell cell = {.chan = FD_CHANNEL, .qmp = FD_QMP, .listener = FD_ENGINE_LISTENER,
-		    .console = FD_CONSOLE, .hostlog = FD_HOSTLOG, .engine = -1};
+struct cell cell = {.chan = FD_CHANNEL,
+		    .qmp = FD_QMP,
+		    .listener = FD_ENGINE_LISTENER,
+		    .console = FD_CONSOLE,
+		    .hostlog = FD_HOSTLOG,
+		    .engine = -1};
 
 void chan_break(const char *why)
 {

@@ -7,19 +7,34 @@
 #include "linux/sandbox.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unbound-event.h>
 #include <unbound.h>
 #include <unistd.h>
 
+static bool asks_by_six(const struct dns_conf *c)
+{
+	for (size_t i = 0; i < c->n_upstream; i++)
+		if (strchr(c->upstream[i], ':'))
+			return true;
+	return false;
+}
+
 static int resolver_start(struct dns *d, struct creel_err *err)
 {
-	static const char *const options[][2] = {
-		{"use-caps-for-id:", "yes"},	   /* 0x20, besides port and id */
+	const char *const options[][2] = {
+		{"use-caps-for-id:", "yes"},       /* 0x20, besides port and id */
 		{"do-not-query-localhost:", "no"}, /* an upstream may be a resolver of this host */
-		{"cache-max-ttl:", "3600"},	   {"msg-cache-size:", "8m"},
-		{"rrset-cache-size:", "16m"},	   {"num-queries-per-thread:", "1024"},
-		{"qname-minimisation:", "yes"},	   {"harden-below-nxdomain:", "yes"},
-		{"minimal-responses:", "yes"},	   {"edns-buffer-size:", "1232"},
+		{"cache-max-ttl:", "3600"},
+		{"msg-cache-size:", "8m"},
+		{"rrset-cache-size:", "16m"},
+		{"num-queries-per-thread:", "1024"},
+		{"qname-minimisation:", "yes"},
+		{"harden-below-nxdomain:", "yes"},
+		{"minimal-responses:", "yes"},
+		{"edns-buffer-size:", "1232"},
+		/* else the filter would drop it: what it is asked for may be AAAA */
+		{"do-ip6:", asks_by_six(&d->conf) ? "yes" : "no"},
 	};
 	int r;
 
@@ -35,17 +50,19 @@ static int resolver_start(struct dns *d, struct creel_err *err)
 		if ((r = ub_ctx_set_fwd(d->ub, d->conf.upstream[i])) != 0)
 			return creel_err_set(err, CREEL_E_INVALID, 0, "upstream %.60s: %s",
 					     d->conf.upstream[i], ub_strerror(r));
-	if (d->conf.anchor && (r = ub_ctx_add_ta_file(d->ub, d->conf.anchor)) != 0)
-		return creel_err_set(err, CREEL_E_INVALID, 0, "anchor %.100s: %s", d->conf.anchor,
-				     ub_strerror(r));
+	for (size_t i = 0; i < d->conf.n_anchor; i++)
+		if ((r = ub_ctx_add_ta(d->ub, d->conf.anchor[i])) != 0)
+			return creel_err_set(err, CREEL_E_INVALID, 0, "anchor %.100s: %s", d->conf.anchor[i],
+					     ub_strerror(r));
 	return 0;
 }
 
-/* libunbound's: its sockets are made as it asks, and its root key is read with the first question */
+/* libunbound's: its sockets are made as it asks. It reads no file: the root's key came with the configuration */
 static const char *const calls[] = {
-	"socket",      "bind",	    "connect", "listen",  "accept",  "accept4", "getsockopt", "setsockopt",
-	"getsockname", "getpeername", "shutdown", "sendto", "sendmsg", "recvfrom", "recvmsg",  "openat",
-	"ioctl",       "prlimit64", "uname",   "pread64", NULL,
+	"socket",     "bind",       "connect",     "listen",      "accept",   "accept4",
+	"getsockopt", "setsockopt", "getsockname", "getpeername", "shutdown", "sendto",
+	"sendmsg",    "recvfrom",   "recvmsg",     "recvmmsg",    "sendmmsg", "ioctl",
+	"prlimit64",  "uname",      "pread64",     NULL,
 };
 
 int main(int argc, char **argv)

@@ -1,10 +1,12 @@
+#include "base/mapped.h"
 #include "dns.h"
+#include "policy/broker.h"
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unbound.h>
 #include <unbound-event.h>
+#include <unbound.h>
 
 #define EDE_BOGUS 6
 
@@ -15,12 +17,22 @@ static void refuse(struct job *j, enum creel_dns_rcode rcode, int ede, const cha
 
 	j->report.type = CREEL_DNSMSG_REFUSE;
 	j->report.rcode = (uint8_t)rcode;
-	j->report.why = (uint8_t)(a ? a->why : 0);
-	j->report.line = a ? a->line : 0;
+	if (a) { /* else as it stands: ask() noted it before the engine answered */
+		j->report.why = (uint8_t)a->why;
+		j->report.line = a->line;
+	}
 	if (creel_dns_reply(&j->q, rcode, (enum creel_dns_ede)ede, text, &j->answer, &err) < 0)
 		creel_buf_clear(&j->answer);
 	dns_report(j->dns, &j->report);
 	job_send(j);
+}
+
+/* For a reason that is not the policy's. */
+static void fail(struct job *j, enum creel_dns_rcode rcode, int ede, enum creel_dnsmsg_why why,
+		 const char *text)
+{
+	j->report.why = (uint8_t)why;
+	refuse(j, rcode, ede, text, NULL);
 }
 
 /* An allowed name that has nothing of this type: an empty NOERROR. */
@@ -73,7 +85,8 @@ static void timed_out(evutil_socket_t fd, short what, void *arg)
 	if (j->state == JOB_ASKING)
 		refuse(j, CREEL_DNS_NXDOMAIN, CREEL_EDE_PROHIBITED, "this name needs an approval", NULL);
 	else
-		refuse(j, CREEL_DNS_SERVFAIL, CREEL_EDE_OTHER, "the address set did not answer", NULL);
+		fail(j, CREEL_DNS_SERVFAIL, CREEL_EDE_OTHER, CREEL_DNSMSG_WHY_PIN,
+		     "the address set did not answer");
 }
 
 static bool wait_for_peer(struct job *j, int ms)
@@ -108,8 +121,8 @@ static struct job *job_find(struct dns *d, uint32_t id, int state)
 	struct job *j;
 
 	LIST_FOREACH(j, &d->jobs, entry)
-		if (j->id == id && (int)j->state == state && id != 0)
-			return j;
+	if (j->id == id && (int)j->state == state && id != 0)
+		return j;
 	return NULL;
 }
 
@@ -120,7 +133,13 @@ void job_approval(struct dns *d, const struct creel_dnsmsg *m)
 
 	if (!j)
 		return;
-	(void)snprintf(text, sizeof(text), "approval %u is pending", m->count);
+	if (m->count == 0)
+		(void)snprintf(text, sizeof(text), "too many approvals are pending: answer those first");
+	else
+		(void)snprintf(text, sizeof(text), "approval %u %s", m->count,
+			       m->rcode == CREEL_DNSMSG_DENIED    ? "was denied"
+			       : m->rcode == CREEL_DNSMSG_GRANTED ? "was granted: ask again"
+								  : "is pending");
 	refuse(j, CREEL_DNS_NXDOMAIN, CREEL_EDE_PROHIBITED, text, NULL);
 }
 
@@ -179,8 +198,20 @@ static bool address_ok(struct job *j, const struct creel_net *addr, struct creel
 		a->why = CREEL_WHY_RANGE;
 		return false;
 	}
-	return a->decision == CREEL_ALLOW ||
-	       (a->decision == CREEL_ASK && granted(j->dns, j->report.name));
+	return a->decision == CREEL_ALLOW || (a->decision == CREEL_ASK && granted(j->dns, j->report.name));
+}
+
+/* Each name of the chain is on the record, or the answer is not given. */
+static int chain_add(struct job *j, const char *name, struct creel_err *err)
+{
+	size_t at = strlen(j->report.chain), left = sizeof(j->report.chain) - at;
+	int n = snprintf(j->report.chain + at, left, "%s%s", at ? " " : "", name);
+
+	if (n < 0 || (size_t)n >= left) {
+		j->report.chain[at] = '\0';
+		return creel_err_set(err, CREEL_E_TOOBIG, 0, "a chain of names too long to be recorded");
+	}
+	return 0;
 }
 
 /*
@@ -200,12 +231,17 @@ static int addresses(struct job *j, const uint8_t *msg, size_t len, struct creel
 	while (r >= 0 && (r = creel_dns_walk_next(&w, &rr, err)) > 0) {
 		if (rr.section != 1)
 			continue;
-		if (rr.type == CREEL_DNS_CNAME && strcmp(rr.name.text, at.text) == 0) {
+		if (rr.type == CREEL_DNS_CNAME) {
 			size_t p = (size_t)(rr.rdata - msg);
+			if (strcmp(rr.name.text, at.text) != 0)
+				return creel_err_set(err, CREEL_E_SYNTAX, 0, "an alias of another name");
 			r = creel_dns_name_read(msg, len, &p, &at, err);
+			if (r == 0)
+				r = chain_add(j, at.text, err);
 			continue;
 		}
-		bool v4 = rr.type == CREEL_DNS_A && rr.rdlen == 4, v6 = rr.type == CREEL_DNS_AAAA && rr.rdlen == 16;
+		bool v4 = rr.type == CREEL_DNS_A && rr.rdlen == 4,
+		     v6 = rr.type == CREEL_DNS_AAAA && rr.rdlen == 16;
 		if (rr.type != CREEL_DNS_A && rr.type != CREEL_DNS_AAAA)
 			continue;
 		if ((!v4 && !v6) || strcmp(rr.name.text, at.text) != 0)
@@ -219,8 +255,7 @@ static int addresses(struct job *j, const uint8_t *msg, size_t len, struct creel
 					     CREEL_DNSMSG_ADDRS);
 		uint8_t *out = j->report.addr[j->report.n_addrs++];
 		if (v4)
-			memcpy(out + 10, (uint8_t[]){0xff, 0xff, rr.rdata[0], rr.rdata[1], rr.rdata[2], rr.rdata[3]},
-			       6); /* the rest is zero */
+			creel_mapped_put(out, rr.rdata);
 		else
 			memcpy(out, rr.rdata, 16);
 		ttl = MIN(ttl, rr.ttl);
@@ -240,15 +275,34 @@ static void answered(struct job *j)
 static void pin(struct job *j)
 {
 	struct creel_dnsmsg m = j->report;
-	uint8_t buf[CREEL_DNSMSG];
 
 	m.type = CREEL_DNSMSG_PIN;
 	m.id = j->id = ++j->dns->next_id;
-	j->state = JOB_PINNING;
-	creel_dnsmsg_encode(&m, buf);
-	if (send(j->dns->conf.pins, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof(buf) ||
-	    !wait_for_peer(j, DNS_PIN_WAIT_MS))
-		refuse(j, CREEL_DNS_SERVFAIL, CREEL_EDE_OTHER, "the address set cannot be written", NULL);
+	m.chain[0] = '\0';
+	dns_pin(j->dns, &m);
+	j->state = JOB_PIN_WANTED; /* now: others' messages may have had to leave first */
+}
+
+static struct job *pin_wanted(struct dns *d)
+{
+	struct job *j;
+
+	LIST_FOREACH(j, &d->jobs, entry)
+	if (j->state == JOB_PIN_WANTED)
+		return j;
+	return NULL;
+}
+
+void jobs_pinning(struct dns *d, bool sent)
+{
+	struct job *j;
+
+	while ((j = pin_wanted(d)) != NULL) {
+		j->state = JOB_PINNING;
+		if (!sent || !wait_for_peer(j, DNS_PIN_WAIT_MS))
+			fail(j, CREEL_DNS_SERVFAIL, CREEL_EDE_OTHER, CREEL_DNSMSG_WHY_PIN,
+			     "the address set cannot be written");
+	}
 }
 
 void job_pinned(struct dns *d, const struct creel_dnsmsg *m)
@@ -258,9 +312,11 @@ void job_pinned(struct dns *d, const struct creel_dnsmsg *m)
 	if (!j)
 		return;
 	if (m->result < 0)
-		refuse(j, CREEL_DNS_SERVFAIL, CREEL_EDE_OTHER, "the address set cannot be written", NULL);
+		fail(j, CREEL_DNS_SERVFAIL, CREEL_EDE_OTHER, CREEL_DNSMSG_WHY_PIN,
+		     "the address set cannot be written");
 	else {
 		dns_pinned_put(d, &j->report);
+		dns_kept_put(j);
 		answered(j);
 	}
 }
@@ -276,11 +332,13 @@ static void resolved(void *arg, int rcode, void *packet, int len, int sec, char 
 	j->report.ms = ms_since(&j->start);
 	j->report.rcode = (uint8_t)(rcode & 15);
 	if (sec == 1) {
-		refuse(j, CREEL_DNS_SERVFAIL, EDE_BOGUS, "DNSSEC says that the answer is forged", NULL);
+		fail(j, CREEL_DNS_SERVFAIL, EDE_BOGUS, CREEL_DNSMSG_WHY_FORGED,
+		     "DNSSEC says that the answer is forged");
 		return;
 	}
 	if (!packet || len <= 0 || (rcode != CREEL_DNS_NOERROR && rcode != CREEL_DNS_NXDOMAIN)) {
-		refuse(j, CREEL_DNS_SERVFAIL, CREEL_EDE_NETWORK, "no resolver answered", NULL);
+		fail(j, CREEL_DNS_SERVFAIL, CREEL_EDE_NETWORK, CREEL_DNSMSG_WHY_UPSTREAM,
+		     "no resolver answered");
 		return;
 	}
 	int r = addresses(j, packet, (size_t)len, &a, &err);
@@ -293,11 +351,15 @@ static void resolved(void *arg, int rcode, void *packet, int len, int sec, char 
 	if (r >= 0)
 		r = creel_dns_reply_copy(&j->q, packet, (size_t)len, sec == 2, DNS_TTL_MAX, &j->answer, &err);
 	if (r < 0)
-		refuse(j, CREEL_DNS_SERVFAIL, CREEL_EDE_OTHER, "the answer is not well-formed", NULL);
+		fail(j, CREEL_DNS_SERVFAIL, CREEL_EDE_OTHER, CREEL_DNSMSG_WHY_ANSWER,
+		     "the answer is not well-formed");
 	else if (j->report.n_addrs > 0 && !dns_pinned_has(j->dns, &j->report))
 		pin(j);
-	else
+	else {
+		if (j->report.n_addrs > 0)
+			dns_kept_put(j);
 		answered(j);
+	}
 }
 
 static void resolve(struct job *j)
@@ -313,33 +375,69 @@ static void resolve(struct job *j)
 	(void)snprintf(name, sizeof(name), "%s.", j->report.name);
 	/* may call back before it returns */
 	if (ub_resolve_event(j->dns->ub, name, j->q.type, 1, j, resolved, &id) != 0)
-		refuse(j, CREEL_DNS_SERVFAIL, CREEL_EDE_OTHER, "the resolver cannot take it", NULL);
+		fail(j, CREEL_DNS_SERVFAIL, CREEL_EDE_OTHER, CREEL_DNSMSG_WHY_UPSTREAM,
+		     "the resolver cannot take it");
 }
 
-/* Another cell that may be reached: its address is answered from here. */
+/* A message with the question's own name and one address record, as an upstream's. */
+static void address_answer(struct job *j, const void *addr, uint8_t len)
+{
+	uint8_t up[12 + 260 + 12 + 16] = {0, 0, 0x85, 0x80, 0, 1, 0, 1};
+	const uint8_t rr[] = {0xc0, 12, 0, (uint8_t)j->q.type, 0, 1, 0, 0, 0, 30, 0, len};
+	struct creel_err err = {0};
+	size_t n = 12;
+
+	memcpy(up + n, j->q.question, j->q.question_len);
+	n += j->q.question_len;
+	memcpy(up + n, rr, sizeof(rr));
+	n += sizeof(rr);
+	memcpy(up + n, addr, len);
+	if (creel_dns_reply_copy(&j->q, up, n + len, false, DNS_TTL_MAX, &j->answer, &err) < 0)
+		creel_buf_clear(&j->answer);
+	answered(j);
+}
+
+/* Has this cell IPv6, and is it reached by it? */
+static bool cell_six(const struct dns_conf *c, const char *cell)
+{
+	const struct creel_policy_spec *s = &c->pt->spec;
+
+	for (size_t i = 0; c->ula.family && i < s->n_reach; i++)
+		if (s->reach[i].six && strcmp(s->reach[i].cell, cell) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Another cell that may be reached, or a name that is a broker's: its address is answered from here. A
+ * broker stands in the policy as the cell `NAME.broker`.
+ */
 static void cell_answer(struct job *j)
 {
-	const struct creel_policytext *c = j->dns->conf.pt;
-	size_t len = strlen(j->report.name) - 6; /* ".creel" */
+	const struct dns_conf *conf = &j->dns->conf;
+	const struct creel_policytext *c = conf->pt;
+	const struct creel_broker *b = creel_broker_intercepts(c->brokers, j->report.name);
+	char name[256];
+	uint8_t six[16];
 
+	if (b)
+		(void)snprintf(name, sizeof(name), "%s.broker", b->name);
+	else
+		(void)snprintf(name, sizeof(name), "%.*s", (int)strlen(j->report.name) - 6 /* ".creel" */,
+			       j->report.name);
 	for (size_t i = 0; i < c->spec.n_cells; i++) {
-		if (strlen(c->cell[i].name) != len || memcmp(c->cell[i].name, j->report.name, len) != 0)
+		const uint8_t *four = c->cell[i].addr.addr;
+		if (strcmp(c->cell[i].name, name) != 0)
 			continue;
-		if (j->q.type != CREEL_DNS_A || c->cell[i].addr.family != 4)
+		if (j->q.type == CREEL_DNS_A) {
+			address_answer(j, four, 4);
+			return;
+		}
+		if (j->q.type != CREEL_DNS_AAAA || !cell_six(conf, name))
 			break;
-		/* a message with the question's own name and one A record, as an upstream's */
-		uint8_t up[12 + 260 + 16] = {0, 0, 0x85, 0x80, 0, 1, 0, 1};
-		static const uint8_t rr[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4};
-		struct creel_err err = {0};
-		size_t n = 12;
-		memcpy(up + n, j->q.question, j->q.question_len);
-		n += j->q.question_len;
-		memcpy(up + n, rr, sizeof(rr));
-		memcpy(up + n + sizeof(rr), c->cell[i].addr.addr, 4);
-		n += sizeof(rr) + 4;
-		if (creel_dns_reply_copy(&j->q, up, n, false, DNS_TTL_MAX, &j->answer, &err) < 0)
-			creel_buf_clear(&j->answer);
-		answered(j);
+		memcpy(six, conf->ula.addr, sizeof(six));
+		memcpy(six + 12, four, 4);
+		address_answer(j, six, sizeof(six));
 		return;
 	}
 	empty(j);
@@ -358,7 +456,8 @@ void job_start(struct job *j, const uint8_t *msg, size_t len)
 		return;
 	}
 	if (r < 0) {
-		if (creel_dns_reply_malformed(msg, len, r == CREEL_E_UNSUPP ? CREEL_DNS_NOTIMP : CREEL_DNS_FORMERR,
+		if (creel_dns_reply_malformed(msg, len,
+					      r == CREEL_E_UNSUPP ? CREEL_DNS_NOTIMP : CREEL_DNS_FORMERR,
 					      &j->answer, &err) < 0)
 			creel_buf_clear(&j->answer);
 		job_send(j);
@@ -367,12 +466,14 @@ void job_start(struct job *j, const uint8_t *msg, size_t len)
 	(void)snprintf(j->report.name, sizeof(j->report.name), "%.255s", j->q.name.text);
 	j->report.qtype = j->q.type;
 	if (j->q.class != 1 || !type_ok(j->q.type)) {
-		refuse(j, CREEL_DNS_REFUSED, CREEL_EDE_PROHIBITED, "this type of query is not answered", NULL);
+		fail(j, CREEL_DNS_REFUSED, CREEL_EDE_PROHIBITED, CREEL_DNSMSG_WHY_TYPE,
+		     "this type of query is not answered");
 		return;
 	}
 	if (creel_name_parse(j->q.name.text, strlen(j->q.name.text), &name, &err) < 0 ||
 	    !labels_ok(name.text)) {
-		refuse(j, CREEL_DNS_NXDOMAIN, CREEL_EDE_BLOCKED, "no host has such a name", NULL);
+		fail(j, CREEL_DNS_NXDOMAIN, CREEL_EDE_BLOCKED, CREEL_DNSMSG_WHY_NAME,
+		     "no host has such a name");
 		return;
 	}
 	memcpy(j->report.name, name.text, sizeof(name.text));
@@ -381,10 +482,13 @@ void job_start(struct job *j, const uint8_t *msg, size_t len)
 	if (a.decision == CREEL_ALLOW && a.why == CREEL_WHY_REACH) {
 		cell_answer(j);
 	} else if (a.decision == CREEL_ALLOW || (a.decision == CREEL_ASK && granted(j->dns, name.text))) {
-		if (dns_tunnel_ok(j->dns, name.text, j->dns->conf.pt->spec.mode != CREEL_MODE_OPEN))
+		if (dns_kept_answer(j))
+			answered(j);
+		else if (dns_tunnel_ok(j->dns, name.text, j->dns->conf.pt->spec.mode != CREEL_MODE_OPEN))
 			resolve(j);
 		else
-			refuse(j, CREEL_DNS_NXDOMAIN, CREEL_EDE_BLOCKED, "too many names below one domain", NULL);
+			fail(j, CREEL_DNS_NXDOMAIN, CREEL_EDE_BLOCKED, CREEL_DNSMSG_WHY_TUNNEL,
+			     "too many names below one domain");
 	} else if (a.decision == CREEL_ASK) {
 		ask(j, &a);
 	} else {

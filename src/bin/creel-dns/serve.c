@@ -30,7 +30,7 @@ static struct job *job_new(struct dns *d)
 	return j;
 }
 
-static void job_free(struct job *j)
+void job_free(struct job *j)
 {
 	LIST_REMOVE(j, entry);
 	j->dns->n_jobs--;
@@ -45,7 +45,12 @@ void job_send(struct job *j)
 	struct creel_err err = {0};
 	size_t max = j->tcp ? CREEL_DNS_MAX : MIN((size_t)j->q.udp_size, (size_t)1232);
 
-	if (j->answer.len == 0 || (j->q.question_len && creel_dns_truncate(&j->q, max, &j->answer, &err) < 0)) {
+	if (j->timer)
+		event_free(j->timer);
+	j->timer = NULL;
+	j->state = JOB_DONE;
+	if (j->answer.len == 0 ||
+	    (j->q.question_len && creel_dns_truncate(&j->q, max, &j->answer, &err) < 0)) {
 		job_free(j);
 		return;
 	}
@@ -55,9 +60,8 @@ void job_send(struct job *j)
 		(void)bufferevent_write(j->conn->bev, len, 2);
 		(void)bufferevent_write(j->conn->bev, j->answer.data, j->answer.len);
 	} else if (!j->tcp) {
-		/* a full socket loses an answer, as UDP may; the guest asks again */
-		(void)sendto(j->dns->conf.udp, j->answer.data, j->answer.len, MSG_DONTWAIT | MSG_NOSIGNAL,
-			     (struct sockaddr *)&j->peer, j->peer_len);
+		dns_answer(j);
+		return;
 	}
 	job_free(j);
 }
@@ -82,23 +86,32 @@ static bool rate_ok(struct dns *d)
 
 static void udp_ready(evutil_socket_t fd, short what, void *arg)
 {
+	/* a query is short; a longer datagram is cut and then malformed */
+	static uint8_t msg[DNS_AT_ONCE][4096];
+	struct sockaddr_storage peer[DNS_AT_ONCE];
+	struct iovec iov[DNS_AT_ONCE];
+	struct mmsghdr v[DNS_AT_ONCE];
 	struct dns *d = arg;
-	uint8_t msg[4096]; /* a query is short; a longer datagram is cut and then malformed */
 
-	for (int i = 0; i < 64; i++) {
-		struct sockaddr_storage peer;
-		socklen_t len = sizeof(peer);
-		ssize_t n = recvfrom(fd, msg, sizeof(msg), MSG_DONTWAIT, (struct sockaddr *)&peer, &len);
-		if (n < 0)
-			return;
+	memset(v, 0, sizeof(v));
+	for (int i = 0; i < DNS_AT_ONCE; i++) {
+		iov[i] = (struct iovec){msg[i], sizeof(msg[i])};
+		v[i].msg_hdr.msg_name = &peer[i];
+		v[i].msg_hdr.msg_namelen = sizeof(peer[i]);
+		v[i].msg_hdr.msg_iov = &iov[i];
+		v[i].msg_hdr.msg_iovlen = 1;
+	}
+	int n = recvmmsg(fd, v, DNS_AT_ONCE, MSG_DONTWAIT, NULL);
+	for (int i = 0; i < n; i++) {
 		if (!rate_ok(d) || d->n_jobs >= DNS_JOBS_MAX)
 			continue;
 		struct job *j = job_new(d);
 		if (!j)
 			return;
-		j->peer = peer;
-		j->peer_len = len;
-		job_start(j, msg, (size_t)n);
+		j->udp = fd;
+		j->peer = peer[i];
+		j->peer_len = v[i].msg_hdr.msg_namelen;
+		job_start(j, msg[i], v[i].msg_len);
 	}
 }
 
@@ -107,8 +120,8 @@ static void conn_free(struct conn *c)
 	struct job *j;
 
 	LIST_FOREACH(j, &c->dns->jobs, entry)
-		if (j->conn == c)
-			j->conn = NULL;
+	if (j->conn == c)
+		j->conn = NULL;
 	LIST_REMOVE(c, entry);
 	c->dns->n_conns--;
 	bufferevent_free(c->bev);
@@ -151,8 +164,7 @@ static void conn_event(struct bufferevent *bev, short what, void *arg)
 		conn_free(arg);
 }
 
-static void accepted(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len,
-		     void *arg)
+static void accepted(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len, void *arg)
 {
 	struct dns *d = arg;
 	struct timeval idle = {10, 0};
@@ -174,41 +186,52 @@ static void accepted(struct evconnlistener *l, evutil_socket_t fd, struct sockad
 	(void)bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 }
 
+/* @return false: it is not this peer's to say, or cannot be taken */
+static bool peer_said(int fd, struct dns *d, const struct creel_dnsmsg *m, int file)
+{
+	struct creel_err err = {0};
+	bool monitor = fd == d->conf.pins;
+	int r = 0;
+
+	if (m->type == CREEL_DNSMSG_PINNED && monitor)
+		job_pinned(d, m);
+	else if (m->type == CREEL_DNSMSG_POLICY && monitor && file >= 0)
+		r = dns_conf_policy(&d->conf, file, &err);
+	else if (m->type == CREEL_DNSMSG_HOSTS && monitor && file >= 0)
+		r = dns_conf_hosts(&d->conf, file, &err); /* what was pinned may be refused now */
+	else if (m->type == CREEL_DNSMSG_APPROVAL && !monitor)
+		job_approval(d, m);
+	else if (m->type == CREEL_DNSMSG_GRANT && !monitor)
+		dns_grant(d, m);
+	else
+		return false;
+	if (r < 0)
+		creel_log_error(&err);
+	else if (file >= 0)
+		dns_pinned_clear(d);
+	return r >= 0;
+}
+
 /* @return false when the peer went away or broke the protocol */
 static bool peer_read(int fd, struct dns *d)
 {
-	uint8_t buf[CREEL_DNSMSG + 1];
+	uint8_t buf[CREEL_DNSMSG_PACKET];
 	struct creel_dnsmsg m;
 	struct creel_err err = {0};
 
 	for (;;) {
-		int got = -1;
-		size_t n_fds = 0;
+		int got = -1, r;
+		size_t n_fds = 0, at = 0;
 		ssize_t n = creel_fdpass_recv(fd, buf, sizeof(buf), &got, 1, &n_fds, &err);
 		if (n == CREEL_E_BUSY)
 			return true;
 		autofd int file = n_fds == 1 ? got : -1;
-		if (n <= 0 || creel_dnsmsg_decode(buf, (size_t)n, &m, &err) < 0)
+		if (n <= 0)
 			return false;
-		if (m.type == CREEL_DNSMSG_PINNED && fd == d->conf.pins)
-			job_pinned(d, &m);
-		else if (m.type == CREEL_DNSMSG_POLICY && fd == d->conf.pins && file >= 0) {
-			if (dns_conf_policy(&d->conf, file, &err) < 0) {
-				creel_log_error(&err);
+		while ((r = creel_dnsmsg_next(buf, (size_t)n, &at, &m, &err)) > 0)
+			if (!peer_said(fd, d, &m, file))
 				return false;
-			}
-			dns_pinned_clear(d);
-		} else if (m.type == CREEL_DNSMSG_HOSTS && fd == d->conf.pins && file >= 0) {
-			if (dns_conf_hosts(&d->conf, file, &err) < 0) {
-				creel_log_error(&err);
-				return false;
-			}
-			dns_pinned_clear(d); /* what was pinned may be refused now */
-		} else if (m.type == CREEL_DNSMSG_APPROVAL && fd == d->conf.events)
-			job_approval(d, &m);
-		else if (m.type == CREEL_DNSMSG_GRANT && fd == d->conf.events)
-			dns_grant(d, &m);
-		else
+		if (r < 0)
 			return false;
 	}
 }
@@ -225,45 +248,39 @@ static void peer_ready(evutil_socket_t fd, short what, void *arg)
 	(void)event_base_loopbreak(d->base);
 }
 
-void dns_report(struct dns *d, const struct creel_dnsmsg *m)
+/* What guests ask by, one for each family. */
+static bool asked_by(struct dns *d, int i)
 {
-	uint8_t buf[CREEL_DNSMSG];
+	int udp = d->conf.udp[i], tcp = d->conf.tcp[i];
 
-	if (d->conf.events < 0)
-		return;
-	if (d->lost) {
-		struct creel_dnsmsg lost = {.type = CREEL_DNSMSG_LOST, .count = d->lost};
-		creel_dnsmsg_encode(&lost, buf);
-		if (send(d->conf.events, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof(buf)) {
-			d->lost++;
-			return;
-		}
-		d->lost = 0;
+	if (udp >= 0) {
+		d->ev_udp[i] = event_new(d->base, udp, EV_READ | EV_PERSIST, udp_ready, d);
+		if (!d->ev_udp[i] || event_add(d->ev_udp[i], NULL) < 0)
+			return false;
 	}
-	creel_dnsmsg_encode(m, buf);
-	if (send(d->conf.events, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof(buf))
-		d->lost++;
+	if (tcp < 0)
+		return true;
+	/* the loop accepts until there is none left: a blocking listener would hold all of it */
+	if (evutil_make_socket_nonblocking(tcp) < 0)
+		return false;
+	d->listener[i] = evconnlistener_new(d->base, accepted, d, LEV_OPT_CLOSE_ON_EXEC, 64, tcp);
+	return d->listener[i] != NULL;
 }
 
 int dns_serve(struct dns *d, struct creel_err *err)
 {
-	/* the loop accepts until there is none left: a blocking listener would hold all of it */
-	if ((d->conf.tcp >= 0 && evutil_make_socket_nonblocking(d->conf.tcp) < 0) ||
-	    evutil_make_socket_nonblocking(d->conf.pins) < 0 ||
+	if (evutil_make_socket_nonblocking(d->conf.pins) < 0 ||
 	    (d->conf.events >= 0 && evutil_make_socket_nonblocking(d->conf.events) < 0))
 		return creel_err_set(err, CREEL_E_OS, errno, "take the sockets");
 	d->tokens = DNS_BURST;
 	(void)clock_gettime(CLOCK_MONOTONIC, &d->refilled);
-	d->ev_udp = event_new(d->base, d->conf.udp, EV_READ | EV_PERSIST, udp_ready, d);
+	d->ev_turn = event_new(d->base, -1, 0, dns_turn_end, d);
 	d->ev_pins = event_new(d->base, d->conf.pins, EV_READ | EV_PERSIST, peer_ready, d);
 	if (d->conf.events >= 0)
 		d->ev_events = event_new(d->base, d->conf.events, EV_READ | EV_PERSIST, peer_ready, d);
-	if (d->conf.tcp >= 0)
-		d->listener = evconnlistener_new(d->base, accepted, d, LEV_OPT_CLOSE_ON_EXEC, 64,
-						 d->conf.tcp);
-	if (!d->ev_udp || !d->ev_pins || (d->conf.events >= 0 && !d->ev_events) ||
-	    (d->conf.tcp >= 0 && !d->listener) || event_add(d->ev_udp, NULL) < 0 ||
-	    event_add(d->ev_pins, NULL) < 0 || (d->ev_events && event_add(d->ev_events, NULL) < 0))
+	if (!d->ev_turn || !asked_by(d, 0) || !asked_by(d, 1) || !d->ev_pins ||
+	    (d->conf.events >= 0 && !d->ev_events) || event_add(d->ev_pins, NULL) < 0 ||
+	    (d->ev_events && event_add(d->ev_events, NULL) < 0))
 		return creel_err_set(err, CREEL_E_OS, errno, "take the sockets");
 	return 0;
 }
@@ -271,14 +288,20 @@ int dns_serve(struct dns *d, struct creel_err *err)
 void dns_serve_end(struct dns *d)
 {
 	dns_pinned_clear(d);
+	if (d->ev_turn) { /* what this turn would have sent */
+		dns_turn_end(-1, 0, d);
+		event_free(d->ev_turn);
+	}
 	while (!LIST_EMPTY(&d->conns))
 		conn_free(LIST_FIRST(&d->conns));
 	while (!LIST_EMPTY(&d->jobs))
 		job_free(LIST_FIRST(&d->jobs));
-	if (d->listener)
-		evconnlistener_free(d->listener);
-	if (d->ev_udp)
-		event_free(d->ev_udp);
+	for (int i = 0; i < 2; i++) {
+		if (d->listener[i])
+			evconnlistener_free(d->listener[i]);
+		if (d->ev_udp[i])
+			event_free(d->ev_udp[i]);
+	}
 	if (d->ev_pins)
 		event_free(d->ev_pins);
 	if (d->ev_events)

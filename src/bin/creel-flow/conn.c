@@ -1,3 +1,4 @@
+#include "base/mapped.h"
 #include "flow.h"
 #include <errno.h>
 #include <linux/netfilter_ipv4.h>
@@ -151,9 +152,10 @@ static void rearm(struct conn *c)
 {
 	bool open = c->state == CONN_OPEN;
 
-	want_read(&c->guest, c->state == CONN_WAITING ? !c->guest.ended
-						      : open && !c->guest.ended && c->server.out.len < FLOW_BUF &&
-								c->in.len < FLOW_IN_MAX - FLOW_BUF);
+	want_read(&c->guest, c->state == CONN_WAITING
+				     ? !c->guest.ended
+				     : open && !c->guest.ended && c->server.out.len < FLOW_BUF &&
+					       c->in.len < FLOW_IN_MAX - FLOW_BUF);
 	if (open)
 		want_read(&c->server, !c->server.ended && c->guest.out.len < FLOW_BUF);
 }
@@ -208,7 +210,8 @@ static void pump(struct conn *c)
 			return;
 		if (c->state != CONN_OPEN)
 			break;
-		bool held = c->in.len > 0 && (c->stalled || c->watch == WATCH_ANSWER || c->watch == WATCH_UPGRADE);
+		bool held = c->in.len > 0 &&
+			    (c->stalled || c->watch == WATCH_ANSWER || c->watch == WATCH_UPGRADE);
 		if (flush(&c->server, &c->guest, held) < 0 || flush(&c->guest, &c->server, false) < 0) {
 			conn_end(c, CREEL_FLOW_RESET, true);
 			return;
@@ -239,7 +242,9 @@ static void server_writable(evutil_socket_t fd, short what, void *arg)
 static void server_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
-	ssize_t n = recv(fd, c->flow->scratch, sizeof(c->flow->scratch), 0);
+	bool passes = pass_may(c, &c->guest);
+	ssize_t n = passes ? pass_on(c->flow, fd, &c->guest)
+			   : recv(fd, c->flow->scratch, sizeof(c->flow->scratch), 0);
 
 	if (n < 0 && errno == EAGAIN)
 		return;
@@ -250,8 +255,9 @@ static void server_readable(evutil_socket_t fd, short what, void *arg)
 	c->active = flow_now();
 	c->server.ended = n == 0;
 	c->bytes_in += (uint64_t)n;
-	judge_server(c, c->flow->scratch, (size_t)n);
-	if (n > 0 && forward(&c->guest, c->flow->scratch, (size_t)n) < 0)
+	if (!passes)
+		judge_server(c, c->flow->scratch, (size_t)n);
+	if (!passes && n > 0 && forward(&c->guest, c->flow->scratch, (size_t)n) < 0)
 		conn_end(c, CREEL_FLOW_RESET, true);
 	else
 		pump(c);
@@ -272,7 +278,8 @@ static void connect_upstream(struct conn *c)
 	c->state = CONN_CONNECTING;
 	c->active = flow_now();
 	s->fd = socket(c->to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (s->fd < 0 || event_assign(&s->read, f->base, s->fd, EV_READ | EV_PERSIST, server_readable, c) < 0 ||
+	if (s->fd < 0 ||
+	    event_assign(&s->read, f->base, s->fd, EV_READ | EV_PERSIST, server_readable, c) < 0 ||
 	    event_assign(&s->write, f->base, s->fd, EV_WRITE | EV_PERSIST, server_writable, c) < 0) {
 		conn_end(c, CREEL_FLOW_BUSY, true);
 		return;
@@ -298,7 +305,8 @@ static void guest_readable(evutil_socket_t fd, short what, void *arg)
 	struct conn *c = arg;
 	struct flow *f = c->flow;
 	struct creel_err err = {0};
-	ssize_t n = recv(fd, f->scratch, sizeof(f->scratch), 0);
+	bool passes = pass_may(c, &c->server);
+	ssize_t n = passes ? pass_on(f, fd, &c->server) : recv(fd, f->scratch, sizeof(f->scratch), 0);
 
 	if (n < 0 && errno == EAGAIN)
 		return;
@@ -310,9 +318,9 @@ static void guest_readable(evutil_socket_t fd, short what, void *arg)
 	c->guest.ended = n == 0;
 	c->bytes_out += (uint64_t)n;
 	int r = 0;
-	if (c->watch == WATCH_NOTHING && c->in.len == 0 && c->state == CONN_OPEN)
+	if (!passes && c->watch == WATCH_NOTHING && c->in.len == 0 && c->state == CONN_OPEN)
 		r = n > 0 ? forward(&c->server, f->scratch, (size_t)n) : 0;
-	else
+	else if (!passes)
 		r = creel_buf_add(&c->in, f->scratch, (size_t)n, &err);
 	if (r < 0) {
 		conn_end(c, CREEL_FLOW_RESET, true);
@@ -339,9 +347,7 @@ static void address(const struct sockaddr_storage *sa, uint8_t ret[16], uint16_t
 		*ret_port = ntohs(v6->sin6_port);
 		return;
 	}
-	memset(ret, 0, 16);
-	ret[10] = ret[11] = 0xff;
-	memcpy(ret + 12, &v4->sin_addr, 4);
+	creel_mapped_put(ret, &v4->sin_addr);
 	*ret_port = ntohs(v4->sin_port);
 }
 
@@ -357,8 +363,8 @@ static enum creel_flow_reason destination(struct conn *c, const struct sockaddr_
 	c->to_len = sizeof(c->to);
 	c->told.proto = IPPROTO_TCP;
 	address(from, c->told.src, &c->told.sport);
-	if (getsockopt(c->guest.fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IP6T_SO_ORIGINAL_DST : SO_ORIGINAL_DST,
-		       &c->to, &c->to_len) < 0 ||
+	if (getsockopt(c->guest.fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+		       v6 ? IP6T_SO_ORIGINAL_DST : SO_ORIGINAL_DST, &c->to, &c->to_len) < 0 ||
 	    getsockname(c->guest.fd, (struct sockaddr *)&own, &own_len) < 0)
 		return CREEL_FLOW_DIRECT;
 	address(&c->to, c->told.dst, &c->told.dport);
@@ -387,10 +393,13 @@ static void conn_start(struct flow *f, int fd, const struct sockaddr_storage *fr
 	f->n_conns++;
 	f->n_waiting++;
 	socket_options(fd);
+	/* its link is this host's own: there is no network to be probed, and nothing to be paced */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
 	enum creel_flow_reason why = destination(c, from);
 	if (why == CREEL_FLOW_OK && f->n_conns > f->max_conns)
 		why = CREEL_FLOW_BUSY;
-	if (why != CREEL_FLOW_OK || event_assign(&c->guest.read, f->base, fd, EV_READ | EV_PERSIST, guest_readable, c) < 0 ||
+	if (why != CREEL_FLOW_OK ||
+	    event_assign(&c->guest.read, f->base, fd, EV_READ | EV_PERSIST, guest_readable, c) < 0 ||
 	    event_assign(&c->guest.write, f->base, fd, EV_WRITE | EV_PERSIST, guest_writable, c) < 0) {
 		conn_end(c, why == CREEL_FLOW_OK ? CREEL_FLOW_BUSY : why, true);
 		return;
@@ -448,9 +457,11 @@ void conn_sweep(struct flow *f)
 	for (c = TAILQ_FIRST(&f->conns); c; c = next) {
 		next = TAILQ_NEXT(c, entry);
 		int64_t quiet = now - c->active;
-		if (c->state == CONN_CONNECTING ? quiet > FLOW_CONNECT_S
-						: quiet > (c->guest.ended || c->server.ended ? FLOW_HALF_S : FLOW_IDLE_S))
-			conn_end(c, c->state == CONN_CONNECTING ? CREEL_FLOW_UPSTREAM : CREEL_FLOW_IDLE, true);
+		if (c->state == CONN_CONNECTING
+			    ? quiet > FLOW_CONNECT_S
+			    : quiet > (c->guest.ended || c->server.ended ? FLOW_HALF_S : FLOW_IDLE_S))
+			conn_end(c, c->state == CONN_CONNECTING ? CREEL_FLOW_UPSTREAM : CREEL_FLOW_IDLE,
+				 true);
 	}
 }
 
@@ -459,7 +470,7 @@ void conn_cut(struct flow *f, const char *name)
 	struct conn *c;
 
 	TAILQ_FOREACH(c, &f->conns, entry)
-		c->cut = c->cut || strcmp(c->told.name, name) == 0;
+	c->cut = c->cut || strcmp(c->told.name, name) == 0;
 }
 
 void conn_recheck(struct flow *f)

@@ -18,18 +18,25 @@
  * goes either way.
  *
  * Parts: conf.c (what it is started with), peers.c (monitor and engine), conn.c (connections: octets,
- * back-pressure, ends), judge.c (which of the guest's octets may pass), main.c.
+ * back-pressure, ends), pass.c (octets that nobody looks at any more), judge.c (which of the guest's octets
+ * may pass), main.c.
  */
 enum {
 	FLOW_CONNS_MAX = 2048,
-	FLOW_WAITING_MAX = 256,		 /* undecided at once; one more ends the oldest */
-	FLOW_WAITING_OCTETS = 4 << 20,	 /* in their buffers, all together */
-	FLOW_BUF = 65536,		 /* octets read at once; waiting for a slow side: twice this */
+#ifdef CREEL_FLOW_UNBOUNDED /* tests/attack: the twin that holds whatever a flood brings */
+	FLOW_WAITING_MAX = 1 << 20,
+	FLOW_WAITING_OCTETS = 1 << 30,
+	FLOW_HELLO_S = 3600,
+#else
+	FLOW_WAITING_MAX = 256,        /* undecided at once; one more ends the oldest */
+	FLOW_WAITING_OCTETS = 4 << 20, /* in their buffers, all together */
+	FLOW_HELLO_S = 10,             /* for a whole hello or the first request head */
+#endif
+	FLOW_BUF = 65536,                /* octets read at once; waiting for a slow side: twice this */
 	FLOW_IN_MAX = 5 * 16384 + 65536, /* a hello of CREEL_HELLO_MAX in its records and what follows it */
-	FLOW_HELLO_S = 10,		 /* for a whole hello or the first request head */
 	FLOW_CONNECT_S = 30,
 	FLOW_IDLE_S = 7200,
-	FLOW_HALF_S = 300,	     /* one side has ended and nothing comes from the other */
+	FLOW_HALF_S = 300,           /* one side has ended and nothing comes from the other */
 	FLOW_EVENTS_MAX = 2 << 20,   /* octets that wait for the engine */
 	FLOW_EVENTS_PAUSE = 1 << 20, /* from here on nothing is accepted: no flow without its event */
 };
@@ -59,8 +66,8 @@ struct side {
 	struct event read, write;
 	bool reading, writing; /* is the event in the loop? */
 	struct creel_buf out;  /* octets for this side that it did not take yet */
-	bool ended;	       /* it has sent its end */
-	bool shut;	       /* and we have told it the other's */
+	bool ended;            /* it has sent its end */
+	bool shut;             /* and we have told it the other's */
 };
 
 struct conn {
@@ -70,8 +77,8 @@ struct conn {
 	enum watch watch;
 	struct side guest, server;
 	struct creel_buf in; /* the guest's octets that were not decided upon */
-	bool stalled;	     /* the server takes first what it has */
-	size_t need;	     /* octets that in must have before it is worth a look */
+	bool stalled;        /* the server takes first what it has */
+	size_t need;         /* octets that in must have before it is worth a look */
 	struct creel_httpbody body;
 	uint32_t requests;
 	uint8_t first[48]; /* the server's first octets */
@@ -81,8 +88,8 @@ struct conn {
 	int64_t accepted, active; /* monotonic, s */
 	struct timespec start;
 	uint64_t bytes_out, bytes_in;
-	bool allowed; /* the engine was told so */
-	bool cut;     /* its name was taken back */
+	bool allowed;              /* the engine was told so */
+	bool cut;                  /* its name was taken back */
 	struct creel_flowmsg told; /* addresses, ports, name: what its events have in common */
 };
 
@@ -97,6 +104,7 @@ struct flow {
 	uint64_t lost;
 	TAILQ_HEAD(conns, conn) waiting, conns; /* waiting: the oldest first */
 	size_t max_conns, n_conns, n_waiting, waiting_octets;
+	int pipe[2]; /* pass.c; -1: none */
 	uint8_t scratch[FLOW_BUF];
 };
 
@@ -118,6 +126,14 @@ void conn_recheck(struct flow *f);
 /** What flows by this name ends with the next conn_recheck(). */
 void conn_cut(struct flow *f, const char *name);
 void conn_end_all(struct flow *f);
+
+/** pass.c: the pipe; without one nothing is passed. */
+void pass_open(struct flow *f);
+void pass_close(struct flow *f);
+/** May what comes next for @p to go by uninspected, and before nothing else? */
+bool pass_may(const struct conn *c, const struct side *to);
+/** recv(2) and send(2) in one, what @p to does not take waiting in its buffer. @return as recv(2) */
+ssize_t pass_on(struct flow *f, int from, struct side *to);
 
 /** judge.c */
 /** Is the connection's address and port allowed whatever the name, by an entry that inspects nothing? */

@@ -7,14 +7,8 @@
 /* What is asked of the policy: the connection's address and port, and a name. */
 static struct creel_question question(const struct conn *c, const char *name)
 {
-	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	struct creel_question q = {.name = name, .port = c->told.dport};
-	bool v4 = memcmp(c->told.dst, mapped, 12) == 0;
-
-	q.addr.family = v4 ? 4 : 6;
-	q.addr.bits = v4 ? 32 : 128;
-	memcpy(q.addr.addr, c->told.dst + (v4 ? 12 : 0), v4 ? 4 : 16);
-	return q;
+	return (struct creel_question){
+		.name = name, .port = c->told.dport, .addr = creel_net_of(c->told.dst)};
 }
 
 static void allow(struct conn *c, const struct creel_answer *a, const char *name)
@@ -38,7 +32,8 @@ bool judge_open(struct conn *c)
 		allow(c, &a, "");
 		return true;
 	}
-	for (size_t i = 0; (name = creel_pins_name(&c->flow->pins, c->told.dst, i, &until, NULL)) != NULL; i++) {
+	for (size_t i = 0; (name = creel_pins_name(&c->flow->pins, c->told.dst, i, &until, NULL)) != NULL;
+	     i++) {
 		q = question(c, name);
 		creel_policy_decide(p, &q, &a);
 		if (until >= c->accepted && a.decision == CREEL_ALLOW && a.way == CREEL_WAY_TCP) {
@@ -62,7 +57,8 @@ static enum creel_flow_reason check(struct conn *c, const char *name, enum creel
 	flow_pins_take(c->flow);
 	bool known = c->allowed && strcmp(n.text, c->told.name) == 0; /* a pin's end cuts no flow */
 	known = creel_pins_has(&c->flow->pins, n.text, c->told.dst, c->requests ? flow_now() : c->accepted,
-			       &granted) || known;
+			       &granted) ||
+		known;
 	struct creel_question q = question(c, n.text);
 	creel_policy_decide(&c->flow->conf.pt->policy, &q, &a);
 	granted = granted || (c->allowed && c->told.granted);
@@ -226,7 +222,8 @@ static enum creel_flow_reason request(struct conn *c, bool *ret_more)
 
 	*ret_more = true;
 	/* parsed when a line's end has come, or much more; not again for each octet */
-	if (c->in.len == 0 || (c->in.len < c->need && !memchr(c->in.data + c->need / 2, '\n', c->in.len - c->need / 2)))
+	if (c->in.len == 0 ||
+	    (c->in.len < c->need && !memchr(c->in.data + c->need / 2, '\n', c->in.len - c->need / 2)))
 		return CREEL_FLOW_OK;
 	int r = creel_httphead_parse((const char *)c->in.data, c->in.len, &h, &err);
 	if (r == CREEL_E_TRUNC) {

@@ -12,8 +12,8 @@
 #include <sys/resource.h>
 
 static const char *const calls[] = {
-	"accept4",    "socket",	     "connect",	 "getsockopt", "setsockopt", "getsockname", "shutdown",
-	"recvfrom",   "sendto",	     "recvmsg",	 "sendmsg",    "pread64",    NULL,
+	"accept4",  "socket", "connect", "getsockopt", "setsockopt", "getsockname", "shutdown",
+	"recvfrom", "sendto", "recvmsg", "sendmsg",    "pread64",    "splice",      NULL,
 };
 
 /* Two descriptors a connection, and some: one is always left, or accept(2) would fail for ever. */
@@ -44,6 +44,7 @@ int main(int argc, char **argv)
 	TAILQ_INIT(&f.waiting);
 	TAILQ_INIT(&f.conns);
 	limit_connections(&f);
+	pass_open(&f);
 	int r = flow_conf_read(atoi(argv[1]), &f.conf, &err);
 	if (r >= 0)
 		r = creel_pins_init(&f.pins, CREEL_PINS_NAMES, CREEL_PINS_ADDRS, &err);
@@ -62,6 +63,7 @@ int main(int argc, char **argv)
 		conn_end_all(&f);
 		event_base_free(f.base);
 	}
+	pass_close(&f);
 	creel_flowsend_fini(&f.out);
 	creel_pins_fini(&f.pins);
 	flow_policy_free(f.conf.pt);

@@ -230,11 +230,10 @@ int flow_peers_start(struct flow *f, struct creel_err *err)
 	    event_add(&f->ev_second, &every) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "take the monitor's socket");
 	for (int i = 0; i < 2; i++)
-		if (f->conf.listen[i] >= 0 &&
-		    (evutil_make_socket_nonblocking(f->conf.listen[i]) < 0 ||
-		     event_assign(&f->ev_listen[i], f->base, f->conf.listen[i], EV_READ | EV_PERSIST,
-				  flow_accept_ready, f) < 0 ||
-		     event_add(&f->ev_listen[i], NULL) < 0))
+		if (f->conf.listen[i] >= 0 && (evutil_make_socket_nonblocking(f->conf.listen[i]) < 0 ||
+					       event_assign(&f->ev_listen[i], f->base, f->conf.listen[i],
+							    EV_READ | EV_PERSIST, flow_accept_ready, f) < 0 ||
+					       event_add(&f->ev_listen[i], NULL) < 0))
 			return creel_err_set(err, CREEL_E_OS, errno, "take the listening socket");
 	return 0;
 }

@@ -1,5 +1,5 @@
-#include "flowlog.h"
 #include "base/log.h"
+#include "flowlog.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter/nf_conntrack_common.h>
@@ -16,10 +16,18 @@ struct log_cell *log_cell_named(const struct flowlog *l, const char *name)
 	return NULL;
 }
 
+static bool has_six(const struct log_cell *c)
+{
+	static const uint8_t none[16];
+
+	return memcmp(c->addr6, none, 16) != 0;
+}
+
 static struct log_cell *cell_of(const struct flowlog *l, const uint8_t addr[16])
 {
 	for (size_t i = 0; i < l->n_cells; i++)
-		if (memcmp(l->cells[i]->addr, addr, 16) == 0)
+		if (memcmp(l->cells[i]->addr, addr, 16) == 0 ||
+		    (has_six(l->cells[i]) && memcmp(l->cells[i]->addr6, addr, 16) == 0))
 			return l->cells[i];
 	return NULL;
 }
@@ -49,7 +57,8 @@ static void name_of(const struct log_cell *c, const uint8_t dst[16], struct cree
 static void message(const struct log_cell *c, const struct creel_nfnet *p, enum creel_flowmsg_type type,
 		    struct creel_flowmsg *m)
 {
-	*m = (struct creel_flowmsg){.type = (uint8_t)type, .proto = p->proto, .sport = p->sport, .dport = p->dport};
+	*m = (struct creel_flowmsg){
+		.type = (uint8_t)type, .proto = p->proto, .sport = p->sport, .dport = p->dport};
 	memcpy(m->cell, c->name, sizeof(m->cell));
 	memcpy(m->src, p->src, 16);
 	memcpy(m->dst, p->dst, 16);
@@ -61,7 +70,7 @@ static void deny_tell(struct log_cell *c, struct log_deny *d)
 	struct creel_nfnet p = {.family = d->family, .proto = d->proto, .sport = d->sport, .dport = d->dport};
 	struct creel_flowmsg m;
 
-	memcpy(p.src, c->addr, 16);
+	memcpy(p.src, d->family == 6 && has_six(c) ? c->addr6 : c->addr, 16);
 	memcpy(p.dst, d->dst, 16);
 	message(c, &p, CREEL_FLOWMSG_DENY, &m);
 	m.reason = CREEL_FLOW_FILTER;
@@ -82,7 +91,8 @@ static void deny(struct log_cell *c, const struct creel_nfnet *p)
 			 memcmp(d->dst, p->dst, 16) != 0))
 		deny_tell(c, d);
 	if (d->count == 0) {
-		*d = (struct log_deny){.dport = p->dport, .sport = p->sport, .proto = p->proto, .family = p->family};
+		*d = (struct log_deny){
+			.dport = p->dport, .sport = p->sport, .proto = p->proto, .family = p->family};
 		memcpy(d->dst, p->dst, 16);
 	}
 	d->count++;
@@ -93,10 +103,13 @@ static void packet(struct log_cell *c, const struct creel_nfnet *p)
 	struct creel_flowmsg m;
 
 	/* numbers that did not come: each was one packet */
-	c->lost += (uint32_t)(p->seq - c->next);
-	c->next = p->seq + 1;
-	if (strcmp(p->prefix, "tick") == 0)
+	uint32_t missing = p->seq - (uint32_t)c->taken;
+	c->lost += missing;
+	c->taken += (uint64_t)missing + 1;
+	if (strcmp(p->prefix, "tick") == 0) {
+		atomic_fetch_add(&c->sum->told, 1);
 		return;
+	}
 	if (strcmp(p->prefix, "deny") == 0) {
 		deny(c, p);
 		return;
@@ -108,7 +121,8 @@ static void packet(struct log_cell *c, const struct creel_nfnet *p)
 /* A packet that nobody gets: the filter tells this cell's group of it, with the next number. */
 static void tick(struct log_cell *c)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(c->group),
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons(c->group),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
 	c->overrun = false;
@@ -141,6 +155,7 @@ static void readable(evutil_socket_t fd, short what, void *arg)
 		if (r < 0) /* what was in it is known by the next number */
 			c->overrun = true;
 	}
+	atomic_store(&c->sum->taken, c->taken); /* before any of it leaves */
 	log_flush(l);
 }
 
@@ -150,7 +165,8 @@ void log_flow(struct flowlog *l, const struct creel_nfnet *f)
 	struct creel_flowmsg m;
 
 	/* what was redirected is creel-flow's to tell; what went to the gateway is creel-dns's */
-	if (!c || (f->status & IPS_DST_NAT) || memcmp(f->dst, c->gateway, 16) == 0)
+	if (!c || (f->status & IPS_DST_NAT) || memcmp(f->dst, c->gateway, 16) == 0 ||
+	    (has_six(c) && memcmp(f->dst, c->gateway6, 16) == 0))
 		return;
 	message(c, f, CREEL_FLOWMSG_END, &m);
 	m.bytes_out = f->bytes[0];
@@ -194,6 +210,8 @@ int log_cell_add(struct flowlog *l, const struct creel_flowmsg *m, int *fd, stru
 {
 	if (log_cell_named(l, m->cell))
 		return creel_err_set(err, CREEL_E_EXISTS, 0, "cell %s", m->cell);
+	if (m->dport == 0 || m->dport >= CREEL_FLOWSUMS)
+		return creel_err_set(err, CREEL_E_PROTO, 0, "group %u", m->dport);
 	if (l->n_cells == LOG_CELLS_MAX)
 		return creel_err_set(err, CREEL_E_TOOBIG, 0, "more than %d cells", LOG_CELLS_MAX);
 	struct log_cell *c = calloc(1, sizeof(*c));
@@ -209,8 +227,17 @@ int log_cell_add(struct flowlog *l, const struct creel_flowmsg *m, int *fd, stru
 	memcpy(c->name, m->cell, sizeof(c->name));
 	memcpy(c->addr, m->src, 16);
 	memcpy(c->gateway, m->dst, 16);
+	if (m->n_addrs > 1) {
+		memcpy(c->addr6, m->addr[0], 16);
+		memcpy(c->gateway6, m->addr[1], 16);
+	}
 	creel_flowsend_init(&c->out, l->events, LOG_QUEUE);
-	if (event_assign(&c->read, l->base, *fd, EV_READ | EV_PERSIST, readable, c) < 0 || event_add(&c->read, NULL) < 0) {
+	c->out.sum = c->sum = &l->sums[c->group];
+	c->taken = atomic_load(&c->sum->taken);
+	uint64_t told = atomic_load(&c->sum->told);
+	c->lost = c->taken > told ? c->taken - told : 0;
+	if (event_assign(&c->read, l->base, *fd, EV_READ | EV_PERSIST, readable, c) < 0 ||
+	    event_add(&c->read, NULL) < 0) {
 		creel_pins_fini(&c->pins);
 		free(c);
 		return creel_err_nomem(err);
@@ -218,6 +245,7 @@ int log_cell_add(struct flowlog *l, const struct creel_flowmsg *m, int *fd, stru
 	c->fd = *fd;
 	*fd = -1;
 	l->cells[l->n_cells++] = c;
+	tick(c); /* what one before us took, and had not written down yet, is known by the next number */
 	return 0;
 }
 

@@ -11,15 +11,16 @@
  * names. One for all cells; each cell has its own NFLOG group, its own socket and its own share of the
  * queue, so a flood costs the records of the cell that makes it. Nothing is lost without being counted:
  * NFLOG's messages are numbered, and where the kernel had no room, a packet of our own (a tick, which
- * the filter tells of and drops) closes the count.
+ * the filter tells of and drops) closes the count. What it took and told is written where it outlives a
+ * kill (linux/flowsum.h): the next one tells as lost what was not told.
  *
  * Parts: cell.c (packets and flows to messages), main.c (peers).
  */
 enum {
 	LOG_CELLS_MAX = 256,
-	LOG_QUEUE = 1 << 20,	/* octets a cell may have waiting */
-	LOG_DENIES = 512,	/* refused destinations that are summed up, for a second */
-	LOG_READS = 32,		/* datagrams of one cell before others have their turn */
+	LOG_QUEUE = 1 << 20, /* octets a cell may have waiting */
+	LOG_DENIES = 512,    /* refused destinations that are summed up, for a second */
+	LOG_READS = 32,      /* datagrams of one cell before others have their turn */
 };
 
 /* Packets refused to one destination, told as one. */
@@ -34,11 +35,13 @@ struct log_cell {
 	struct flowlog *log;
 	char name[33];
 	uint8_t addr[16], gateway[16];
-	int fd; /* NFLOG */
+	uint8_t addr6[16], gateway6[16]; /* ::, if it has no IPv6 */
+	int fd;                          /* NFLOG */
 	uint16_t group;
 	struct event read;
-	uint32_t next; /* the number that comes next */
-	bool overrun;  /* the socket had no room: a tick is owed */
+	struct creel_flowsum *sum;
+	uint64_t taken; /* sum->taken, with what this turn of the loop adds */
+	bool overrun;   /* the socket had no room: a tick is owed */
 	struct creel_pins pins;
 	struct creel_flowsend out;
 	uint64_t lost, lost_ends; /* to be told */
@@ -47,6 +50,7 @@ struct log_cell {
 
 struct flowlog {
 	struct event_base *base;
+	struct creel_flowsum *sums;
 	int monitor, events, flows, tick;
 	struct event ev_monitor, ev_events, ev_events_write, ev_flows, ev_second;
 	bool writing;

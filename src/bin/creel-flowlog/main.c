@@ -1,8 +1,8 @@
 /*
- * creel-flowlog MONITOR EVENTS FLOWS: what the packet filter let pass and dropped, told to the engine
- * (flowlog.h). The three are descriptors that it inherits: a SOCK_SEQPACKET socket to the monitor,
- * which tells it of cells and names, one to the engine, and conntrack's. Ends with 0 when the monitor
- * is gone, 1 when it cannot start.
+ * creel-flowlog MONITOR EVENTS FLOWS SUMS: what the packet filter let pass and dropped, told to the engine
+ * (flowlog.h). The four are descriptors that it inherits: a SOCK_SEQPACKET socket to the monitor,
+ * which tells it of cells and names, one to the engine, conntrack's, and the memory of linux/flowsum.h.
+ * Ends with 0 when the monitor is gone, 1 when it cannot start.
  */
 #include "base/log.h"
 #include "flowlog.h"
@@ -180,10 +180,14 @@ static void second(evutil_socket_t fd, short what, void *arg)
 	log_flush(l);
 }
 
-static int start(struct flowlog *l, struct creel_err *err)
+static int start(struct flowlog *l, int sums, struct creel_err *err)
 {
 	const struct timeval every = {1, 0};
 
+	int r = creel_flowsums_map(sums, &l->sums, err);
+
+	if (r < 0)
+		return r;
 	l->base = event_base_new();
 	l->tick = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (!l->base)
@@ -208,14 +212,14 @@ int main(int argc, char **argv)
 	creel_log_name("creel-flowlog");
 	for (int i = 1; i < argc; i++)
 		r |= argv[i][0] < '0' || argv[i][0] > '9';
-	if (argc != 4 || r) {
-		fputs("usage: creel-flowlog MONITOR EVENTS FLOWS, by creeld\n", stderr);
+	if (argc != 5 || r) {
+		fputs("usage: creel-flowlog MONITOR EVENTS FLOWS SUMS, by creeld\n", stderr);
 		return 2;
 	}
 	l.monitor = atoi(argv[1]);
 	l.events = atoi(argv[2]);
 	l.flows = atoi(argv[3]);
-	r = start(&l, &err);
+	r = start(&l, atoi(argv[4]), &err);
 	if (r >= 0)
 		r = creel_sandbox(calls, &err);
 	if (r >= 0 && event_base_dispatch(l.base) < 0)

@@ -13,16 +13,15 @@
 #include "wire/call.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #define REFUSED 6
-#define FAILED	125
+#define FAILED  125
+enum { LOG_MAX = 8 << 20 }; /* octets of the log, and of the one before it */
 
 static int file_read(const char *path, struct creel_buf *text, struct creel_err *err)
 {
@@ -65,29 +64,11 @@ static int conf_read(const char *path, struct creel_gateconf *ret, struct creel_
 	return r < 0 ? creel_err_add(err, "%s", path ? path : "the gate's configuration") : 0;
 }
 
-/* NAME=what the file holds, its last newline apart; a file that is not there gives none. */
-static int secret_take(const char *name, const char *path, char **ret, struct creel_err *err)
-{
-	static char value[65536];
-	ssize_t n = 0, got = 0;
-
-	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
-	while (got < (ssize_t)sizeof(value) - 1 && (n = read(fd, value + got, sizeof(value) - 1 - (size_t)got)) > 0)
-		got += n;
-	if (n < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "read %s", path);
-	value[got] = '\0';
-	value[strcspn(value, "\n")] = '\0';
-	return asprintf(ret, "%s=%s", name, value) < 0 ? creel_err_nomem(err) : 0;
-}
-
 /* "TIME WORD RULE | WHY | ARGS": one line, every foreign octet escaped, appended in one write. */
 static int log_line(const char *path, const char *word, const char *rule, const char *why,
 		    const char *command, struct creel_err *err)
 {
-	struct creel_buf autoclean(creel_buf_fini) line;
+	struct creel_buf autoclean(creel_buf_fini) line = {0};
 	char when[32];
 	time_t now = time(NULL);
 	struct tm tm;
@@ -112,6 +93,12 @@ static int log_line(const char *path, const char *word, const char *rule, const 
 		return creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
 	if (write(fd, line.data, line.len) != (ssize_t)line.len)
 		return creel_err_set(err, CREEL_E_OS, errno, "write %s", path);
+	/* who calls a lot must not fill the disk: the host's record has the calls anyway */
+	struct stat st;
+	char old[4096];
+	if (fstat(fd, &st) == 0 && st.st_size > LOG_MAX &&
+	    (size_t)snprintf(old, sizeof(old), "%s.1", path) < sizeof(old))
+		(void)rename(path, old);
 	return 0;
 }
 
@@ -130,7 +117,8 @@ static int refuse(const char *decision, const char *rule, const char *why, bool 
 		(void)creel_buf_adds(&out, ")\n", &err);
 	} else {
 		for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
-			(void)creel_buf_addf(&out, &err, "%s\"%s\":", i ? "," : "{\"error\":{\"code\":\"refused\",",
+			(void)creel_buf_addf(&out, &err,
+					     "%s\"%s\":", i ? "," : "{\"error\":{\"code\":\"refused\",",
 					     keys[i]);
 			(void)creel_escape_json(&out, values[i], strlen(values[i]), &err);
 		}
@@ -140,97 +128,184 @@ static int refuse(const char *decision, const char *rule, const char *why, bool 
 	return REFUSED;
 }
 
-/* The environment is the file's, never the caller's: sshd may have been told to pass LD_PRELOAD. */
-static int tool_exec(const struct creel_gateconf *c, char **argv, struct creel_err *err)
+static int answered(const struct gate_call *call, const char *decision, const char *why)
 {
-	autofree char **env = calloc(c->n_env + c->n_secret / 2 + 4, sizeof(*env));
-	struct creel_buf autoclean(creel_buf_fini) home;
-	const struct rlimit none = {0, 0};
-	size_t n = 0;
+	return refuse(decision, call->a.rule, why, call->a.json);
+}
 
-	creel_buf_init(&home, 8192);
-	if (!env || creel_buf_addf(&home, err, "HOME=%s", c->home) < 0)
-		return creel_err_nomem(err);
-	env[n++] = (char *)"PATH=/usr/local/bin:/usr/bin:/bin";
-	env[n++] = (char *)"LANG=C.UTF-8";
-	env[n++] = (char *)home.data;
-	for (size_t i = 0; i < c->n_env; i++)
-		env[n++] = (char *)c->env[i];
-	for (size_t i = 0; i < c->n_secret; i += 2) {
-		int r = secret_take(c->secret[i], c->secret[i + 1], &env[n], err);
-		if (r < 0)
-			return r;
-		n += env[n] != NULL;
-	}
-	/* no verb of the table reads standard input: files and `-` are refused */
-	autofd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null < 0 || dup2(null, 0) < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "open /dev/null");
-	if (chdir(c->home) < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "enter %s", c->home);
-	umask(077);
-	if (setrlimit(RLIMIT_CORE, &none) < 0 || close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "prepare to run %s", c->exec);
-	execve(c->exec, argv, env);
-	return creel_err_set(err, CREEL_E_OS, errno, "run %s", c->exec);
+static int refused(const struct gate_call *call, const char *why, struct creel_err *err)
+{
+	(void)log_line(call->conf->log, "REFUSED", call->a.rule, why, call->command, err);
+	return answered(call, "deny", why);
+}
+
+/* The files that the call names, in its own words. */
+static void files_find(struct gate_call *call)
+{
+	struct creel_gate_part parts[CREEL_CALL_LINES];
+	size_t n = creel_gate_parts(&call->conf->gate, call->argv, parts, ELEMENTSOF(parts));
+
+	for (size_t i = 0; i < MIN(n, ELEMENTSOF(parts)) && call->n_files < CREEL_GATE_FILES; i++)
+		if (parts[i].use == CREEL_USE_IN || parts[i].use == CREEL_USE_OUT)
+			call->file[call->n_files++] = (struct gate_file){
+				.name = parts[i].file, .out = parts[i].use == CREEL_USE_OUT};
 }
 
 /*
- * A human decides. This argv, that stands in our memory from now on, is what they see, and what runs: it
- * has no standard input, and names no file that could change meanwhile (the policy refuses these). The
+ * From here on nothing that the tool will read can change: standard input is in a sealed memory file, the
+ * files are copies, and what stands at the service, where the verb acts on such a thing, is known by its hash.
+ */
+static int fix(struct gate_call *call, struct creel_err *err)
+{
+	bool ask = call->a.decision == CREEL_ASK, shows = call->a.tool_verb && call->a.tool_verb->shows;
+	int r = call->a.reads_stdin && !call->a.files ? input_take(call, err) : 0;
+
+	if (r == 0 && !call->a.files)
+		files_find(call);
+	if (r == 0 && call->n_files > 0)
+		r = stage_take(call, err);
+	if (r == 0 && ask && shows)
+		r = run_show(call, err);
+	return r;
+}
+
+/*
+ * What was shown is still there: nobody of ours can change it from now to the end of the call, because
+ * every other call takes the lock too.
+ */
+static int still_shown(struct gate_call *call, struct creel_err *err)
+{
+	uint8_t before[32];
+
+	memcpy(before, call->shown_hash, sizeof(before));
+	int r = run_show(call, err);
+	if (r == 0 && memcmp(before, call->shown_hash, sizeof(before)) != 0)
+		r = creel_err_set(err, CREEL_E_DENIED, 0,
+				  "what it acts on is no longer what was shown: ask again");
+	return r;
+}
+
+/* Where a verb is bound to what it was shown, the others do not run while it is looked at and done. */
+static int lock_take(struct gate_call *call, bool alone, struct creel_err *err)
+{
+	autofd int home = -1;
+	bool any = false;
+	int r;
+
+	for (size_t i = 0; i < call->conf->gate.n_rules; i++)
+		any |= call->conf->gate.rules[i].decision == CREEL_ASK &&
+		       call->conf->gate.rules[i].verb->shows;
+	if (!any)
+		return 0;
+	r = stage_home(call->conf, &home, err);
+	return r < 0 ? r : stage_lock(home, "lock", alone ? LOCK_EX : LOCK_SH, &call->lock, err);
+}
+
+/*
+ * A human decides. This argv, that stands in our memory from now on, is what they see, and what runs. The
  * host uses the yes up, on disk, before it tells us; so it runs once, or not at all.
  */
-static int asked(const struct creel_gateconf *conf, struct creel_argv *argv, const struct creel_gate_answer *a,
-		 const char *command, struct creel_err *err)
+static int asked(struct gate_call *call, struct creel_err *err)
 {
 	struct creel_err why = {0};
 	char words[1024];
 
-	if (!conf->host)
-		return refuse("ask", a->rule,
-			      "this needs a human's yes, and the gate cannot ask for one here; nothing was run",
-			      a->json);
-	int r = question_ask(conf, argv, a, words, sizeof(words), &why);
+	if (!call->conf->host)
+		return answered(
+			call, "ask",
+			"this needs a human's yes, and the gate cannot ask for one here; nothing was run");
+	int r = question_ask(call, words, sizeof(words), &why);
 	if (r == CREEL_E_NOMEM)
 		return creel_err_nomem(err);
 	if (r != CREEL_CALL_OK) {
-		(void)log_line(conf->log, "REFUSED", a->rule, words, command, err);
-		return refuse(r == CREEL_CALL_EXPIRED || r == CREEL_E_TIMEOUT ? "expired" : "deny", a->rule, words, a->json);
+		(void)log_line(call->conf->log, "REFUSED", call->a.rule, words, call->command, err);
+		if (r == CREEL_E_CANCEL) /* nobody is there to be told */
+			return REFUSED;
+		return answered(call, r == CREEL_CALL_EXPIRED || r == CREEL_E_TIMEOUT ? "expired" : "deny",
+				words);
 	}
-	r = log_line(conf->log, "EXEC", a->rule, words, command, err);
-	return r < 0 ? r : tool_exec(conf, argv->v, err);
+	bool bound = call->a.tool_verb->shows != NULL;
+	if (lock_take(call, bound, &why) < 0 || (bound && still_shown(call, &why) < 0))
+		return refused(call, why.msg, err);
+	r = log_line(call->conf->log, "EXEC", call->a.rule, words, call->command, err);
+	return r < 0 ? r : run_tool(call, err);
+}
+
+static int allowed(struct gate_call *call, struct creel_err *err)
+{
+	int r = question_tell(call, "gate.exec", err);
+
+	if (r < 0)
+		return r;
+	if (call->a.files) {
+		struct creel_err why = {0};
+		r = files_serve(call, &why);
+		if (r < 0)
+			answered(call, "failed", why.msg);
+		return r < 0;
+	}
+	r = lock_take(call, false, err);
+	return r < 0 ? r : run_tool(call, err);
 }
 
 /* Decide and act. @return an exit status, or a negative code */
-static int call(const struct creel_gateconf *conf, const char *command, struct creel_err *err)
+static int decided(struct gate_call *call, struct creel_err *err)
+{
+	struct creel_err why = {0};
+	const char *word = call->a.decision == CREEL_ALLOW ? "EXEC"
+			   : call->a.decision == CREEL_ASK ? "ASKED"
+							   : "DENIED";
+	/* nothing runs that is not on the record first */
+	int r = log_line(call->conf->log, word, call->a.rule, call->a.why, call->command, err);
+
+	if (r < 0)
+		return r;
+	if (call->a.decision == CREEL_DENY) {
+		/* a refusal stands even where nobody can write it down */
+		(void)question_tell(call, "gate.deny", &why);
+		return answered(call, "deny", call->a.why);
+	}
+	r = stage_slot(call, &why);
+	if (r == 0)
+		r = fix(call, &why);
+	if (r == CREEL_E_NOMEM || (r < 0 && why.code == CREEL_E_OS)) {
+		*err = why;
+		return r;
+	}
+	if (r < 0)
+		return refused(call, why.msg, err);
+	return call->a.decision == CREEL_ASK ? asked(call, err) : allowed(call, err);
+}
+
+static int call_run(const struct creel_gateconf *conf, const char *command, struct creel_err *err)
 {
 	struct creel_argv autoclean(creel_argv_fini) argv = {0};
-	struct creel_gate_answer a = {.decision = CREEL_DENY, .rule = "default: deny"};
+	static struct gate_call call;
 	struct creel_err bad = {0};
 	int r = creel_argv_parse(command, strlen(command), &argv, &bad);
 
+	call = (struct gate_call){
+		.conf = conf,
+		.argv = &argv,
+		.a = {.decision = CREEL_DENY, .rule = "default: deny"},
+		.command = command,
+		.slot = -1,
+		.lock = -1,
+		.out = -1,
+		.input = -1,
+		.stage = -1,
+	};
+	creel_buf_init(&call.shown, GATE_SHOWN_MAX);
 	if (r == CREEL_E_NOMEM)
 		return creel_err_nomem(err);
 	if (r < 0)
-		(void)snprintf(a.why, sizeof(a.why), "%s", bad.msg);
+		(void)snprintf(call.a.why, sizeof(call.a.why), "%s", bad.msg);
 	else
-		creel_gate_decide(&conf->gate, &argv, &a);
-	const char *word = a.decision == CREEL_ALLOW ? "EXEC" : a.decision == CREEL_ASK ? "ASKED" : "DENIED";
-	/* nothing runs that is not on the record first */
-	r = log_line(conf->log, word, a.rule, a.why, command, err);
-	if (r < 0)
-		return r;
-	if (a.decision == CREEL_ASK)
-		return asked(conf, &argv, &a, command, err);
-	if (a.decision != CREEL_ALLOW) {
-		/* a refusal stands even where nobody can write it down */
-		struct creel_err lost = {0};
-		(void)question_tell(conf, "gate.deny", &a, command, &lost);
-		return refuse("deny", a.rule, a.why, a.json);
-	}
-	r = question_tell(conf, "gate.exec", &a, command, err);
-	return r < 0 ? r : tool_exec(conf, argv.v, err);
+		creel_gate_decide(&conf->gate, &argv, &call.a);
+	r = decided(&call, err);
+	stage_drop(&call);
+	creel_buf_fini(&call.shown);
+	return r;
 }
 
 int main(int argc, char **argv)
@@ -250,7 +325,7 @@ int main(int argc, char **argv)
 	if (r == 0 && (!command || !*command))
 		r = refuse("deny", "default: deny", "no command: a shell is not given here", false);
 	else if (r == 0)
-		r = call(&conf, command, &err);
+		r = call_run(&conf, command, &err);
 	if (r < 0)
 		creel_log_error(&err);
 	return r < 0 ? FAILED : r;

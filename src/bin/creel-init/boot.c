@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +12,6 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
-#include <linux/fs.h>
 #include <time.h>
 
 static int mount_at(const char *what, const char *where, const char *type, unsigned long flags,
@@ -77,8 +77,7 @@ int boot_root(struct creel_err *err)
 		return r;
 	(void)mkdir("/rw/up", 0755);
 	(void)mkdir("/rw/work", 0755);
-	r = mount_at("overlay", "/new", "overlay", 0, "lowerdir=/ro,upperdir=/rw/up,workdir=/rw/work",
-		     err);
+	r = mount_at("overlay", "/new", "overlay", 0, "lowerdir=/ro,upperdir=/rw/up,workdir=/rw/work", err);
 	if (r < 0)
 		return r;
 	static const char *const moved[] = {"/dev", "/proc", "/sys"};
@@ -122,8 +121,8 @@ int boot_run(const char *const argv[])
 }
 
 /* ext4's superblock at 1024: magic at 56, blocks at 4, log2 of the block size - 10 at 24 */
-static int volume_look(const char *dev, bool *ret_blank, bool *ret_ext, uint64_t *ret_fs,
-		       uint64_t *ret_disk, struct creel_err *err)
+static int volume_look(const char *dev, bool *ret_blank, bool *ret_ext, uint64_t *ret_fs, uint64_t *ret_disk,
+		       struct creel_err *err)
 {
 	static uint8_t head[65536];
 	autofd int fd = open(dev, O_RDONLY | O_CLOEXEC);
@@ -136,8 +135,7 @@ static int volume_look(const char *dev, bool *ret_blank, bool *ret_ext, uint64_t
 	for (size_t i = 0; i < sizeof(head) && *ret_blank; i++)
 		*ret_blank = head[i] == 0;
 	*ret_ext = sb[56] == 0x53 && sb[57] == 0xef;
-	*ret_fs = ((uint64_t)sb[4] | (uint64_t)sb[5] << 8 | (uint64_t)sb[6] << 16 |
-		   (uint64_t)sb[7] << 24)
+	*ret_fs = ((uint64_t)sb[4] | (uint64_t)sb[5] << 8 | (uint64_t)sb[6] << 16 | (uint64_t)sb[7] << 24)
 		  << (10 + (sb[24] & 7));
 	return 0;
 }
@@ -155,7 +153,8 @@ static int volume_mount(const struct creel_boot_volume *v, struct creel_err *err
 		return r;
 	if (blank) {
 		r = boot_run((const char *const[]){"mke2fs", "-q", "-F", "-t", "ext4", "-E",
-					"lazy_itable_init=1,lazy_journal_init=1,discard", dev, NULL});
+						   "lazy_itable_init=1,lazy_journal_init=1,discard", dev,
+						   NULL});
 		if (r != 0)
 			return creel_err_set(err, CREEL_E_CHILD, 0, "mke2fs on %s: status %d", dev, r);
 	} else if (!ext) {
@@ -207,17 +206,6 @@ void boot_unmount(const struct creel_boot *boot)
 			(void)mount(NULL, boot->volumes[i].at, NULL, MS_REMOUNT | MS_RDONLY, NULL);
 		}
 	sync();
-}
-
-void boot_secrets(const struct creel_boot *boot)
-{
-	struct creel_err err = {0};
-
-	(void)mkdir("/run/secrets", 0755);
-	if (boot->secrets &&
-	    mount_at("secrets", "/run/secrets", "virtiofs",
-		     MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, &err) < 0)
-		say("%s", err.msg);
 }
 
 /*
@@ -291,9 +279,8 @@ static bool same(int dir, const char *base, const struct creel_boot_file *f)
 	autofd int fd = openat(dir, base, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    (size_t)st.st_size != f->content_len || (st.st_mode & 07777) != f->mode ||
-	    st.st_uid != f->uid || st.st_gid != f->gid)
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (size_t)st.st_size != f->content_len ||
+	    (st.st_mode & 07777) != f->mode || st.st_uid != f->uid || st.st_gid != f->gid)
 		return false;
 	autofree char *have = malloc(f->content_len + 1);
 	return have && read(fd, have, f->content_len) == (ssize_t)f->content_len &&

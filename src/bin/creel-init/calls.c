@@ -140,7 +140,8 @@ static void conn_ready(struct source *src, uint32_t events)
 		return;
 	}
 	if (c->frame.len == CREEL_CALL_HEAD && c->want == CREEL_CALL_HEAD) {
-		if (creel_call_head_decode(c->frame.data, &h, &err) < 0 || h.type >= CREEL_CALL_QUESTIONS_END) {
+		if (creel_call_head_decode(c->frame.data, &h, &err) < 0 ||
+		    h.type >= CREEL_CALL_QUESTIONS_END) {
 			answer(c, CREEL_CALL_INVALID, err.msg, strlen(err.msg));
 			return;
 		}
@@ -176,8 +177,11 @@ static void accept_ready(struct source *src, uint32_t events)
 		close(fd);
 		return;
 	}
-	*c = (struct conn){.src = {.fd = fd, .ready = conn_ready}, .uid = who.uid, .state = READING,
-			   .want = CREEL_CALL_HEAD, .id = next_id++};
+	*c = (struct conn){.src = {.fd = fd, .ready = conn_ready},
+			   .uid = who.uid,
+			   .state = READING,
+			   .want = CREEL_CALL_HEAD,
+			   .id = next_id++};
 	if (next_id == 0)
 		next_id = 1;
 	creel_buf_init(&c->frame, CREEL_CALL_HEAD + CREEL_CALL_MAX);
@@ -195,7 +199,8 @@ void calls_listen(void)
 	listener.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	listener.ready = accept_ready;
 	if (listener.fd < 0 || bind(listener.fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-	    chmod(a.sun_path, 0666) < 0 || listen(listener.fd, CONNS) < 0 || source_add(&listener, EPOLLIN) < 0)
+	    chmod(a.sun_path, 0666) < 0 || listen(listener.fd, CONNS) < 0 ||
+	    source_add(&listener, EPOLLIN) < 0)
 		say("%s: %s", a.sun_path, strerror(errno));
 }
 

@@ -8,8 +8,8 @@
 
 /*
  * creel-init, PID 1 of a cell: one process, one epoll loop, no threads. boot.c makes the root,
- * service.c keeps the services, stream.c serves what the host opens (exec, tcp, logs), calls.c passes
- * on what programs ask the host, main.c ties them to the control channel.
+ * secrets.c copies the secrets, service.c keeps the services, stream.c serves what the host opens (exec,
+ * tcp, logs), calls.c passes on what programs ask the host, main.c ties them to the control channel.
  */
 
 /* An epoll source; embedded first in what owns the descriptor. */
@@ -44,10 +44,20 @@ int boot_volumes(const struct creel_boot *boot, struct creel_err *err);
 int boot_files(const struct creel_boot *boot, struct creel_err *err);
 /** Make a service's home where it is missing. */
 void boot_home(const char *home, uint32_t uid, uint32_t gid);
-void boot_secrets(const struct creel_boot *boot);
 void boot_unmount(const struct creel_boot *boot);
 /** Run a program and wait. @return its exit status, 128 + n for a signal, 127 not started */
 int boot_run(const char *const argv[]);
+
+/* secrets.c: the cell's own copies of what the host's share holds */
+int secrets_mount(const struct creel_boot *boot, struct creel_err *err);
+/** Take over what is new. @return whether anything was */
+bool secrets_take(const struct creel_boot *boot, struct creel_err *err);
+
+/* trust.c: the CA of this start's broker; nothing when nothing is intercepted */
+void trust_read(void);  /* from the initramfs */
+void trust_write(void); /* into the root */
+/** For a program's environment, or NULL. */
+const char *trust_env(void);
 
 /* link.c: the loopback, and the cell's interface if it has one */
 void link_up(const struct creel_boot *boot);
@@ -55,6 +65,8 @@ void link_up(const struct creel_boot *boot);
 /* service.c */
 void services_start(const struct creel_boot *boot);
 void services_tick(void);
+/** A secret has changed: each service gets its signal, or starts anew. */
+void services_secrets(void);
 bool services_reaped(pid_t pid, int wstatus);
 void services_stop(void);
 bool services_gone(void);
@@ -77,10 +89,10 @@ void calls_listen(void);
 void calls_open(uint16_t id);
 bool calls_is(uint16_t id);
 void calls_data(const uint8_t *data, size_t len);
-void calls_push(void); /* the stream takes more */
+void calls_push(void);  /* the stream takes more */
 void calls_close(void); /* the stream, or the channel, is gone */
 
-/* stream.c */
+/* stream.c, with child.c and logs.c (stream.h) */
 extern const struct creel_mux_ops stream_ops;
 bool streams_reaped(pid_t pid, int wstatus);
 void streams_log_grew(void);

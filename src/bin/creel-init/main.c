@@ -188,8 +188,8 @@ static struct creel_boot *boot_read(struct creel_err *err)
 
 static void clock_set(uint64_t time_ns)
 {
-	struct timespec ts, want = {.tv_sec = (time_t)(time_ns / 1000000000),
-				    .tv_nsec = (long)(time_ns % 1000000000)};
+	struct timespec ts,
+		want = {.tv_sec = (time_t)(time_ns / 1000000000), .tv_nsec = (long)(time_ns % 1000000000)};
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	if (time_ns && (ts.tv_sec < want.tv_sec - 5 || ts.tv_sec > want.tv_sec + 300))
@@ -269,8 +269,10 @@ int main(void)
 	struct creel_boot *boot = boot_read(&err);
 	if (!boot)
 		fatal(&err);
+	trust_read();
 	if (boot_root(&err) < 0)
 		fatal(&err);
+	trust_write();
 	in.boot = boot;
 	(void)!sethostname(boot->cell, strlen(boot->cell));
 	clock_set(boot->time_ns);
@@ -286,7 +288,11 @@ int main(void)
 	chan_flush();
 	if (boot_volumes(boot, &err) < 0)
 		fatal(&err);
-	boot_secrets(boot);
+	if (secrets_mount(boot, &err) < 0)
+		fatal(&err);
+	(void)secrets_take(boot, &err);
+	if (err.code)
+		fatal(&err);
 	if (boot_files(boot, &err) < 0)
 		chan_control(CREEL_CTL_NOTE, 0, 1, err.msg);
 

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -22,6 +23,7 @@ struct service {
 	uint64_t started_ms, retry_ms, kill_ms, probe_ms;
 	unsigned fails;
 	bool line_start;
+	bool again;       /* it was told to stop in order to begin anew */
 	uint64_t log_end; /* octets ever written to the ring */
 	uint8_t *ring;
 };
@@ -149,6 +151,8 @@ static void service_exec(const struct creel_boot_service *c)
 	env[n++] = home;
 	env[n++] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	env[n++] = "LANG=C.UTF-8";
+	if (trust_env())
+		env[n++] = trust_env();
 	for (size_t i = 0; c->env[i]; i++)
 		env[n++] = c->env[i];
 	env_file_read(c->env_file, env, &n, ELEMENTSOF(env) - 1);
@@ -201,25 +205,43 @@ static void service_start(struct service *s)
 		tell(s, CREEL_SVC_READY, 0);
 }
 
-static int probe_tcp(const char *arg, bool http)
+static int connected(int family, const void *addr, socklen_t len)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET};
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return fd >= 0 && connect(fd, addr, len) == 0 ? fd : -1;
+}
+
+/* PORT/path, or unix:SOCKET:/path; -1 when nobody listens there */
+static int probe_connect(const char *arg, const char **ret_path)
+{
+	struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	const char *path = strchr(arg, '/');
 	const char *port = strrchr(arg, ':');
-	char buf[512];
 
+	if (sscanf(arg, "unix:%107[^:]", un.sun_path) == 1) {
+		*ret_path = port + 1;
+		return connected(AF_UNIX, &un, sizeof(un));
+	}
 	if (port && path && port > path)
 		port = NULL;
-	a.sin_port = htons((uint16_t)atoi(port ? port + 1 : arg));
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+	in4.sin_port = htons((uint16_t)atoi(port ? port + 1 : arg));
+	*ret_path = path ? path : "/";
+	return connected(AF_INET, &in4, sizeof(in4));
+}
+
+static int probe_stream(const char *arg, bool http)
+{
+	const char *path;
+	char buf[512];
+
+	int fd = probe_connect(arg, &path);
+	if (fd < 0)
 		return 1;
 	if (!http)
 		return 0;
-	int n = snprintf(buf, sizeof(buf),
-			 "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
-			 path ? path : "/");
+	int n = snprintf(buf, sizeof(buf), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+			 path);
 	if (write(fd, buf, (size_t)n) != n)
 		return 1;
 	ssize_t got = read(fd, buf, sizeof(buf) - 1);
@@ -235,7 +257,7 @@ static void probe_start(struct service *s)
 		alarm(30);
 		close_range(3, ~0U, 0);
 		if (s->cfg->probe != CREEL_PROBE_COMMAND)
-			_exit(probe_tcp(s->cfg->probe_arg, s->cfg->probe == CREEL_PROBE_HTTP));
+			_exit(probe_stream(s->cfg->probe_arg, s->cfg->probe == CREEL_PROBE_HTTP));
 		static const char *const env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
 		int null = open("/dev/null", O_RDWR);
 		dup2(null, 0);
@@ -281,12 +303,13 @@ void services_tick(void)
 				kill(-s->pid, SIGKILL);
 			continue;
 		}
+		if (s->again && s->pid > 0 && now >= s->kill_ms)
+			kill(-s->pid, SIGKILL);
 		if (s->pid == 0 && s->state == CREEL_SVC_WAITING && may_start(s))
 			service_start(s);
 		else if (s->pid == 0 && s->retry_ms && now >= s->retry_ms)
 			service_start(s);
-		if (s->pid > 0 && s->state == CREEL_SVC_STARTED && s->probe == 0 &&
-		    now >= s->probe_ms + 500)
+		if (s->pid > 0 && s->state == CREEL_SVC_STARTED && s->probe == 0 && now >= s->probe_ms + 500)
 			probe_start(s);
 		if (s->state == CREEL_SVC_STARTED && s->cfg->probe_timeout_ms &&
 		    now > s->started_ms + s->cfg->probe_timeout_ms && s->pid > 0) {
@@ -321,6 +344,13 @@ bool services_reaped(pid_t pid, int ws)
 		kill(-pid, SIGKILL); /* what it left behind in its session */
 		s->pid = 0;
 		tell(s, CREEL_SVC_EXITED, status);
+		if (s->again && !in.stopping) {
+			s->again = false;
+			s->kill_ms = 0;
+			s->retry_ms = now_ms(); /* for one that cannot be started now */
+			service_start(s);
+			return true;
+		}
 		bool again = s->cfg->restart == CREEL_RESTART_ALWAYS ||
 			     (s->cfg->restart == CREEL_RESTART_ON_FAILURE && status != 0);
 		if (again && !in.stopping) {
@@ -340,16 +370,31 @@ bool services_reaped(pid_t pid, int ws)
 	return false;
 }
 
+static void service_end(struct service *s)
+{
+	s->kill_ms = now_ms() + (s->cfg->stop_grace_ms ? s->cfg->stop_grace_ms : 10000);
+	kill(-s->pid, SIGTERM);
+}
+
 void services_stop(void)
 {
-	uint64_t now = now_ms();
+	for (size_t i = 0; i < n_services; i++)
+		if (services[i].pid > 0)
+			service_end(&services[i]);
+}
 
+void services_secrets(void)
+{
 	for (size_t i = 0; i < n_services; i++) {
 		struct service *s = &services[i];
-		if (s->pid <= 0)
+		if (s->pid <= 0) /* it reads the new value when it starts */
 			continue;
-		s->kill_ms = now + (s->cfg->stop_grace_ms ? s->cfg->stop_grace_ms : 10000);
-		kill(-s->pid, SIGTERM);
+		if (s->cfg->on_secret == CREEL_ON_SECRET_RESTART) {
+			s->again = true;
+			service_end(s);
+		} else if (s->cfg->on_secret) {
+			kill(s->pid, (int)s->cfg->on_secret);
+		}
 	}
 }
 

@@ -15,10 +15,12 @@ struct jail {
 	gid_t gid;
 	int last_fd; /* descriptors above it are closed */
 	unsigned long max_files;
-	bool has_devices; /* /dev/null, zero, urandom */
-	bool kvm;	  /* /dev/kvm, as a node of the jail's own that its uid may open */
+	unsigned long memory_mib, max_processes; /* of address space, of its user; 0: no limit */
+	bool has_devices;                        /* /dev/null, zero, urandom */
+	bool kvm;     /* /dev/kvm, as a node of the jail's own that its uid may open */
 	bool network; /* stays in the caller's network namespace, and may open sockets of the internet */
-	bool share;	  /* a file server: /proc of its own process, and chroot(2), which it does itself */
+	bool uplink; /* slirp4netns: root of its user namespace until it jails itself; has no socket but IPv4's */
+	bool share; /* a file server: /proc of its own process, and chroot(2), which it does itself */
 	size_t n_binds;
 	struct jail_bind {
 		const char *from, *to;

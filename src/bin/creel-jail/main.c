@@ -7,12 +7,14 @@
 #include <string.h>
 
 static const char usage[] =
-	"usage: creel-jail --uid N --gid N [--last-fd N] [--files N] [--devices] [--kvm]\n"
-	"                  [--share] [--network] [--bind FROM[:TO]]... [--bind-exec FROM[:TO]]... [--device PATH]...\n"
+	"usage: creel-jail --uid N --gid N [--last-fd N] [--files N] [--memory MIB]\n"
+	"                  [--processes N] [--devices] [--kvm] [--share] [--network] [--uplink] [--bind FROM[:TO]]... [--bind-exec FROM[:TO]]... [--device PATH]...\n"
 	"                  -- PROGRAM [ARGUMENT...]\n\n"
 	"Run PROGRAM with nothing but what is named: its own mount, network, IPC and UTS namespaces, a\n"
 	"read-only root of the binds, no capability, no core, no_new_privs and a seccomp filter.\n"
 	"--network leaves it in the network namespace that it is started in.\n"
+	"--uplink is for slirp4netns in a user namespace: in place of --uid and --gid it stays root there,\n"
+	"with what it needs to make its interface and then to jail itself.\n"
 	"--share is for virtiofsd: it may chroot(2), and sees /proc.\n"
 	"Started by creeld; exit status 125 when the jail cannot be built, 126 or 127 when PROGRAM\n"
 	"cannot be run, else its own.\n";
@@ -45,13 +47,22 @@ static int bind_add(struct jail *j, char *arg, bool device, bool exec, struct cr
 static int opts_parse(int argc, char **argv, struct jail *j, struct creel_err *err)
 {
 	static const struct option options[] = {
-		{"uid", required_argument, NULL, 'u'},	  {"gid", required_argument, NULL, 'g'},
-		{"last-fd", required_argument, NULL, 'l'}, {"files", required_argument, NULL, 'f'},
-		{"devices", no_argument, NULL, 'D'},	  {"share", no_argument, NULL, 'S'},
+		{"uid", required_argument, NULL, 'u'},
+		{"gid", required_argument, NULL, 'g'},
+		{"last-fd", required_argument, NULL, 'l'},
+		{"files", required_argument, NULL, 'f'},
+		{"memory", required_argument, NULL, 'm'},
+		{"processes", required_argument, NULL, 'p'},
+		{"devices", no_argument, NULL, 'D'},
+		{"share", no_argument, NULL, 'S'},
 		{"network", no_argument, NULL, 'N'},
-		{"kvm", no_argument, NULL, 'K'},	  {"bind", required_argument, NULL, 'b'},
-		{"bind-exec", required_argument, NULL, 'x'}, {"device", required_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'},	  {0},
+		{"uplink", no_argument, NULL, 'U'},
+		{"kvm", no_argument, NULL, 'K'},
+		{"bind", required_argument, NULL, 'b'},
+		{"bind-exec", required_argument, NULL, 'x'},
+		{"device", required_argument, NULL, 'd'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	unsigned long uid = 0, gid = 0, last = 2;
 	int c, r = 0;
@@ -71,6 +82,12 @@ static int opts_parse(int argc, char **argv, struct jail *j, struct creel_err *e
 		case 'f':
 			r = number(optarg, 1 << 20, &j->max_files, err);
 			break;
+		case 'm':
+			r = number(optarg, 1 << 30, &j->memory_mib, err);
+			break;
+		case 'p':
+			r = number(optarg, 1 << 20, &j->max_processes, err);
+			break;
 		case 'D':
 			j->has_devices = true;
 			break;
@@ -82,6 +99,9 @@ static int opts_parse(int argc, char **argv, struct jail *j, struct creel_err *e
 			break;
 		case 'N':
 			j->network = true;
+			break;
+		case 'U':
+			j->uplink = true;
 			break;
 		case 'b':
 		case 'x':
@@ -97,8 +117,9 @@ static int opts_parse(int argc, char **argv, struct jail *j, struct creel_err *e
 	}
 	if (r < 0)
 		return r;
-	if (uid == 0 || gid == 0)
-		return creel_err_set(err, CREEL_E_USAGE, 0, "--uid and --gid must be given and not 0");
+	if (j->uplink ? uid != 0 || gid != 0 : uid == 0 || gid == 0)
+		return creel_err_set(err, CREEL_E_USAGE, 0,
+				     "--uid and --gid must be given and not 0, or --uplink");
 	if (optind >= argc)
 		return creel_err_set(err, CREEL_E_USAGE, 0, "no program; see creel-jail --help");
 	j->uid = (uid_t)uid;
@@ -106,6 +127,19 @@ static int opts_parse(int argc, char **argv, struct jail *j, struct creel_err *e
 	j->last_fd = (int)last;
 	j->argv = argv + optind;
 	return 0;
+}
+
+/* Root of the host is never what --uplink keeps. */
+static int in_user_namespace(struct creel_err *err)
+{
+	autofile FILE *f = fopen("/proc/self/uid_map", "re");
+	unsigned inner, outer, n;
+
+	if (!f || fscanf(f, "%u %u %u", &inner, &outer, &n) != 3)
+		return creel_err_set(err, CREEL_E_OS, errno, "read /proc/self/uid_map");
+	return outer == 0
+		       ? creel_err_set(err, CREEL_E_USAGE, 0, "--uplink is for a user namespace's root alone")
+		       : 0;
 }
 
 int main(int argc, char **argv)
@@ -116,6 +150,8 @@ int main(int argc, char **argv)
 
 	creel_log_name("creel-jail");
 	int r = opts_parse(argc, argv, &j, &err);
+	if (r == 0 && j.uplink)
+		r = in_user_namespace(&err);
 	if (r == 0 && close_range((unsigned)j.last_fd + 1, ~0U, 0) < 0)
 		r = creel_err_set(&err, CREEL_E_OS, errno, "close descriptors");
 	if (r == 0)

@@ -1,5 +1,5 @@
-#include "jail.h"
 #include "base/cleanup.h"
+#include "jail.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -111,6 +111,10 @@ int jail_namespaces(const struct jail *j, struct creel_err *err)
 			 mount("proc", "/proc/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
 			       "hidepid=2") < 0))
 		return creel_err_set(err, CREEL_E_OS, errno, "mount proc");
+	/* slirp4netns builds a tree of its own in the last of them, and shows itself the first two */
+	if (j->uplink &&
+	    (mkdir("/proc/etc", 0755) < 0 || mkdir("/proc/run", 0755) < 0 || mkdir("/proc/tmp", 0755) < 0))
+		return creel_err_set(err, CREEL_E_OS, errno, "make the jail's folders");
 	if (chdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
 	    chdir("/") < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "change to the jail's root");

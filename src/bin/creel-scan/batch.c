@@ -24,7 +24,7 @@ static json_t *rules_of(const struct creel_defender_result *r, int *ret_layer)
 		bool seen = f[i].action < CREEL_DEFENDER_WARN;
 		json_t *v;
 		size_t k;
-		json_array_foreach(a, k, v)
+		json_array_foreach (a, k, v)
 			seen |= strcmp(json_string_value(v), f[i].rule) == 0;
 		if (seen)
 			continue;
@@ -35,8 +35,8 @@ static json_t *rules_of(const struct creel_defender_result *r, int *ret_layer)
 	return a;
 }
 
-static json_t *line_scan(const struct creel_defender *d, const struct creel_defender_context *ctx,
-			 json_t *in, struct scan_sum *sum, struct creel_err *err)
+static json_t *line_scan(const struct creel_defender *d, const struct creel_defender_context *ctx, json_t *in,
+			 struct scan_sum *sum, struct creel_err *err)
 {
 	json_t *text = json_object_get(in, "text"), *id = json_object_get(in, "id");
 	struct creel_defender_result *res = NULL;
@@ -55,11 +55,14 @@ static json_t *line_scan(const struct creel_defender *d, const struct creel_defe
 	double took = micros() - from;
 	enum creel_defender_action a = creel_defender_result_action(res);
 	json_t *rules = rules_of(res, &layer);
-	json_t *out = json_pack("{s:O?,s:s,s:s,s:f,s:i,s:o,s:I}", "id", id, "action",
-				creel_defender_action_name(a), "label",
-				a >= CREEL_DEFENDER_WARN ? "injection" : "benign", "score",
-				creel_defender_result_score(res), "layer", layer, "rules", rules, "micros",
-				(json_int_t)(took + 0.5));
+	json_t *out = json_pack(
+		"{s:O?,s:s,s:s,s:f,s:i,s:o,s:I}", "id", id, "action", creel_defender_action_name(a), "label",
+		a >= CREEL_DEFENDER_WARN ? "injection" : "benign", "score", creel_defender_result_score(res),
+		"layer", layer, "rules", rules, "micros", (json_int_t)(took + 0.5));
+	unsigned failed = creel_defender_result_failed(res);
+	for (int k = 2; out && k < 4; k++)
+		if (failed & (1u << k)) /* there only when a layer did not answer */
+			json_object_set_new(out, "failed", json_pack("[i]", k));
 	creel_defender_result_free(res);
 	sum->files++;
 	sum->found += a >= CREEL_DEFENDER_WARN;

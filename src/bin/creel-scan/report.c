@@ -50,9 +50,9 @@ static json_t *finding_json(const struct creel_defender_finding *f, struct place
 {
 	return json_pack("{s:s,s:s,s:s,s:s,s:f,s:i,s:I,s:I,s:I,s:I,s:s}", "rule", f->rule, "category",
 			 f->category, "severity", creel_defender_severity_name(f->severity), "action",
-			 creel_defender_action_name(f->action), "confidence", f->confidence, "layer", f->layer,
-			 "from", (json_int_t)f->from, "to", (json_int_t)f->to, "line", (json_int_t)p.line,
-			 "column", (json_int_t)p.column, "via", f->via);
+			 creel_defender_action_name(f->action), "confidence", f->confidence, "layer",
+			 f->layer, "from", (json_int_t)f->from, "to", (json_int_t)f->to, "line",
+			 (json_int_t)p.line, "column", (json_int_t)p.column, "via", f->via);
 }
 
 static json_t *result_json(const char *name, const struct creel_buf *text,
@@ -82,13 +82,29 @@ static json_t *result_json(const char *name, const struct creel_buf *text,
 			 (json_int_t)creel_defender_result_dropped(r), "layers", layers);
 }
 
-static void report_text(const char *name, const struct creel_buf *text,
-			const struct creel_defender_result *r)
+/* A layer that did not answer is said, whatever the text's action: it is not a clean one. */
+static void report_failed(const char *name, const struct creel_defender_result *r)
+{
+	const struct creel_defender_verdict *v;
+	size_t n = creel_defender_result_verdicts(r, &v);
+
+	for (size_t i = 0; i < n; i++) {
+		if (!v[i].failed)
+			continue;
+		scan_print(name, strlen(name));
+		printf(": layer %d (%s) did not answer: ", v[i].layer, v[i].name);
+		scan_print(v[i].error, strlen(v[i].error));
+		putchar('\n');
+	}
+}
+
+static void report_text(const char *name, const struct creel_buf *text, const struct creel_defender_result *r)
 {
 	const struct creel_defender_finding *f;
 	size_t n = creel_defender_result_findings(r, &f), at = 0;
 	struct place p = {1, 1};
 
+	report_failed(name, r);
 	if (creel_defender_result_action(r) < CREEL_DEFENDER_WARN)
 		return;
 	scan_print(name, strlen(name));

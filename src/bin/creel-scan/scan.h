@@ -1,5 +1,6 @@
 #pragma once
 #include "base/buf.h"
+#include "bin/creel-defenderd/judgeopts.h"
 #include "creel/defender.h"
 #include <jansson.h>
 
@@ -11,7 +12,9 @@ struct scan_opts {
 	unsigned layers; /* bit n: layer n is asked */
 	const char *batch;
 	const char *source;
+	const char *model;     /* a classifier's name or folder, or NULL */
 	const char *rules[17]; /* NULL at the end */
+	struct judge_opts judge;
 	char **paths;
 	int n_paths;
 };
@@ -22,8 +25,9 @@ struct scan_sum {
 	json_t *sarif_results; /* with SCAN_SARIF */
 };
 
-/** The defender that the options ask for. */
-int scan_defender(const struct scan_opts *o, struct creel_defender **ret, struct creel_err *err);
+/** The defender that the options ask for; @p judge may be NULL and outlives it. */
+int scan_defender(const struct scan_opts *o, struct creel_judge *judge, struct creel_defender **ret,
+		  struct creel_err *err);
 void scan_context(const struct scan_opts *o, struct creel_defender_context *ret);
 /** Read all of @p fd (0: standard input) into @p buf. */
 int scan_read(int fd, const char *name, struct creel_buf *buf, struct creel_err *err);

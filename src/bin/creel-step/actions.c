@@ -17,9 +17,9 @@ static int proxy(char **argv, struct creel_err *err)
 	int r = 0;
 
 	for (char **p = argv + 3; r == 0 && *p; p++)
-		r = n == CREEL_PROXY_HOSTS ? creel_err_set(err, CREEL_E_TOOBIG, 0, "over %d registries",
-							   CREEL_PROXY_HOSTS)
-					   : creel_proxy_host_parse(*p, &hosts[n++], err);
+		r = n == CREEL_PROXY_HOSTS
+			    ? creel_err_set(err, CREEL_E_TOOBIG, 0, "over %d registries", CREEL_PROXY_HOSTS)
+			    : creel_proxy_host_parse(*p, &hosts[n++], err);
 	if (r < 0)
 		return r;
 	void *counter = mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, atoi(argv[2]), 0);
@@ -41,7 +41,8 @@ static int install(char **argv, struct creel_err *err)
 	int r = creel_tree_read("/in/recipe.yaml", &text, err);
 	/* no folder: its sources do not lie beside it here, and were checked where they do */
 	if (r == 0)
-		r = creel_recipe_load(creel_buf_str(&text), text.len, "recipe.yaml", -1, &recipe, &diags, err);
+		r = creel_recipe_load(creel_buf_str(&text), text.len, "recipe.yaml", -1, &recipe, &diags,
+				      err);
 	return r < 0 ? r : creel_install(root, in, argv[1], &recipe, err);
 }
 

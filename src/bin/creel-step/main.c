@@ -42,11 +42,16 @@ static int bind_add(struct step *s, char *arg, bool rw, struct creel_err *err)
 static int opts_parse(int argc, char **argv, struct step *s, struct creel_err *err)
 {
 	static const struct option options[] = {
-		{"ctl", required_argument, NULL, 'c'},	{"net", no_argument, NULL, 'n'},
-		{"host-net", no_argument, NULL, 'H'},	{"caps", no_argument, NULL, 'C'},
-		{"nobody", no_argument, NULL, 'N'},	{"bind", required_argument, NULL, 'b'},
-		{"rw", required_argument, NULL, 'w'},	{"env", required_argument, NULL, 'e'},
-		{"out", required_argument, NULL, 'o'},	{"help", no_argument, NULL, 'h'},
+		{"ctl", required_argument, NULL, 'c'},
+		{"net", no_argument, NULL, 'n'},
+		{"host-net", no_argument, NULL, 'H'},
+		{"caps", no_argument, NULL, 'C'},
+		{"nobody", no_argument, NULL, 'N'},
+		{"bind", required_argument, NULL, 'b'},
+		{"rw", required_argument, NULL, 'w'},
+		{"env", required_argument, NULL, 'e'},
+		{"out", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	int c, r = 0;

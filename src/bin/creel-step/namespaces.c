@@ -1,5 +1,6 @@
 #include "base/cleanup.h"
 #include "linux/fdpass.h"
+#include "linux/floor.h"
 #include "step.h"
 #include <arpa/inet.h>
 #include <cap-ng.h>
@@ -80,27 +81,19 @@ int step_namespaces(const struct step *s, struct creel_err *err)
  */
 static int filter(struct creel_err *err)
 {
-	static const char *const denied[] = {
-		"process_vm_readv", "process_vm_writev", "setns", "bpf", "perf_event_open", "keyctl",
-		"add_key", "request_key", "kexec_load", "kexec_file_load", "init_module",
-		"finit_module", "delete_module", "open_by_handle_at", "userfaultfd", "io_uring_setup",
-		"io_uring_enter", "io_uring_register", "swapon", "swapoff", "reboot", "settimeofday",
-		"clock_settime", "acct", "quotactl", "syslog", "iopl", "ioperm", "pidfd_getfd",
-		"process_madvise", "lookup_dcookie", "fanotify_init",
-	};
+	static const char *const denied[] = {"setns", "fanotify_init"};
 	static const int families[] = {17 /* PACKET */, 40 /* VSOCK */, 38 /* ALG */, 44 /* XDP */};
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
 	int r = f ? 0 : -ENOMEM;
 	const char *at = "start";
 
-	for (size_t i = 0; r == 0 && i < ELEMENTSOF(denied); i++) {
-		int nr = seccomp_syscall_resolve_name(at = denied[i]);
-		r = nr < 0 ? -EINVAL : seccomp_rule_add_exact(f, SCMP_ACT_ERRNO(EPERM), nr, 0);
-	}
-	for (size_t i = 0; r == 0 && i < ELEMENTSOF(families); i++) {
+	if (r == 0)
+		r = creel_floor_kernel(f, &at);
+	if (r == 0)
+		r = creel_floor_calls(f, denied, ELEMENTSOF(denied), &at);
+	if (r == 0) {
 		at = "socket";
-		r = seccomp_rule_add_exact(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-					   SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+		r = creel_floor_families(f, families, ELEMENTSOF(families));
 	}
 	if (r == 0) {
 		at = "load";

@@ -26,13 +26,29 @@ enum { COPIES = STEP_BINDS + 40 };
  * package keys are.
  */
 static const char *const programs[] = {
-	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
-	"/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/ssl",
-	"/etc/pki/tls", "/etc/ca-certificates", "/etc/dpkg", "/etc/perl", "/etc/apt/trusted.gpg.d",
-	"/etc/apt/keyrings", "/etc/mke2fs.conf", "/etc/debian_version",
+	"/usr",
+	"/bin",
+	"/sbin",
+	"/lib",
+	"/lib32",
+	"/lib64",
+	"/libx32",
+	"/etc/alternatives",
+	"/etc/ld.so.cache",
+	"/etc/ld.so.conf",
+	"/etc/ld.so.conf.d",
+	"/etc/ssl",
+	"/etc/pki/tls",
+	"/etc/ca-certificates",
+	"/etc/dpkg",
+	"/etc/perl",
+	"/etc/apt/trusted.gpg.d",
+	"/etc/apt/keyrings",
+	"/etc/mke2fs.conf",
+	"/etc/debian_version",
 };
-static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
-				      "/dev/urandom", "/dev/tty"};
+static const char *const devices[] = {"/dev/null",   "/dev/zero",    "/dev/full",
+				      "/dev/random", "/dev/urandom", "/dev/tty"};
 
 static int copy_take(struct copy *c, const char *from, const char *to, bool rw, bool device, bool must,
 		     struct creel_err *err)
@@ -121,10 +137,10 @@ static int skeleton(struct creel_err *err)
 	static const struct {
 		const char *path;
 		mode_t mode;
-	} dirs[] = {{"/dev", 0755}, {"/dev/shm", 01777}, {"/dev/pts", 0755}, {"/etc", 0755},
-		    {"/etc/apt", 0755}, {"/etc/apt/apt.conf.d", 0755},
-		    {"/proc", 0555}, {"/run", 0755}, {"/sys", 0555}, {"/tmp", 01777},
-		    {"/var", 0755}, {"/var/tmp", 01777}};
+	} dirs[] = {{"/dev", 0755},  {"/dev/shm", 01777}, {"/dev/pts", 0755},
+		    {"/etc", 0755},  {"/etc/apt", 0755},  {"/etc/apt/apt.conf.d", 0755},
+		    {"/proc", 0555}, {"/run", 0755},      {"/sys", 0555},
+		    {"/tmp", 01777}, {"/var", 0755},      {"/var/tmp", 01777}};
 	char path[PATH_MAX];
 	int r = 0;
 
@@ -133,10 +149,11 @@ static int skeleton(struct creel_err *err)
 		if (mkdir(path, dirs[i].mode) < 0 || chmod(path, dirs[i].mode) < 0)
 			return creel_err_set(err, CREEL_E_OS, errno, "make %s", path);
 	}
-	r = text_make("/etc/passwd",
-		      "root:x:0:0:root:/nonexistent:/bin/sh\n_apt:x:42:65534::/nonexistent:/usr/sbin/nologin\n"
-		      "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-		      err);
+	r = text_make(
+		"/etc/passwd",
+		"root:x:0:0:root:/nonexistent:/bin/sh\n_apt:x:42:65534::/nonexistent:/usr/sbin/nologin\n"
+		"nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+		err);
 	if (r == 0)
 		r = text_make("/etc/group", "root:x:0:\nshadow:x:42:\nnogroup:x:65534:\n", err);
 	if (r == 0)

@@ -12,8 +12,8 @@
 enum { STEP_BINDS = 32, STEP_ENV = 32, STEP_PROXY_PORT = 3128 };
 
 struct step {
-	int ctl; /* to creel: SOCK_SEQPACKET */
-	int out; /* the program's standard output; -1: the log, as its standard error */
+	int ctl;       /* to creel: SOCK_SEQPACKET */
+	int out;       /* the program's standard output; -1: the log, as its standard error */
 	bool net;      /* a registry proxy listens on its loopback */
 	bool host_net; /* the proxy itself: stays where the registries are */
 	bool caps;     /* keeps root's capabilities within its namespace (chroot, chown, mount) */

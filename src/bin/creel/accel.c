@@ -145,7 +145,8 @@ int accel_kvm(const struct creel_image *image, bool *ret, struct creel_err *err)
 		if (r < 0)
 			return r;
 		if (!answer_read(answer, &kvm, why, sizeof(why)))
-			return creel_err_set(err, CREEL_E_CHILD, 0, "creeld --probe answered '%.60s'", answer);
+			return creel_err_set(err, CREEL_E_CHILD, 0, "creeld --probe answered '%.60s'",
+					     answer);
 		remember(answer);
 		fprintf(stderr, "creel: guests run %s: %s\n", kvm ? "under KVM" : "emulated (TCG)", why);
 	}

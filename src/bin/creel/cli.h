@@ -10,8 +10,8 @@
 struct creel_cli {
 	const char *file;      /* -f FILE, --file; NULL when not given (then creel.yaml) */
 	const char *state_dir; /* --state-dir DIR; NULL: the default place */
-	bool json;	       /* --json */
-	bool trust;	       /* --trust */
+	bool json;             /* --json */
+	bool trust;            /* --trust */
 };
 
 struct creel_verb {
@@ -19,7 +19,7 @@ struct creel_verb {
 	const char *args;    /* what follows the name in a usage line */
 	const char *summary; /* one line, lower case, no full stop */
 	const char *help;    /* options and examples, several lines; shown by `creel NAME --help` */
-	bool own_f; /* its -f is `follow`; for the others it is --file wherever it stands */
+	bool own_f;          /* its -f is `follow`; for the others it is --file wherever it stands */
 	bool passes_through; /* `exec`-like: its failures exit with 125, not 1 or 2 */
 	/*
 	 * argv[0] is the verb. @return an exit status (0 or more), or a negative code with @p err

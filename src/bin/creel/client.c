@@ -122,6 +122,17 @@ static void last_line(int log, off_t from, char *ret, size_t size)
 		(void)snprintf(ret, size, "%s", l);
 }
 
+/* Is it this process that listens, and not another that was started in the same moment? */
+static bool answers(struct creel_client *c, pid_t pid)
+{
+	struct creel_err none = {0};
+	struct ucred who = {0};
+	socklen_t n = sizeof(who);
+	autofd int fd = api_connect(c, &none);
+
+	return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 && who.pid == pid;
+}
+
 int client_start(struct creel_client *c, bool *ret_started, struct creel_err *err)
 {
 	char program[PATH_MAX], path[PATH_MAX + 16], why[160];
@@ -154,7 +165,7 @@ int client_start(struct creel_client *c, bool *ret_started, struct creel_err *er
 		if (client_alive(c))
 			break;
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		/* it may have ended because another, started in the same moment, has the folder's lock */
+		/* another, started in the same moment, may have the folder's lock */
 		if (!ended && waitpid(pid, NULL, WNOHANG) == pid) {
 			ended = true;
 			begin = now;
@@ -165,8 +176,11 @@ int client_start(struct creel_client *c, bool *ret_started, struct creel_err *er
 					     why[0] ? ": " : "", why);
 		}
 	}
+	bool ours = answers(c, pid);
+	if (!ours && !ended)
+		(void)kill(pid, SIGTERM); /* it waits for the lock, and would begin when the other has gone */
 	if (ret_started)
-		*ret_started = !ended;
+		*ret_started = ours;
 	return 0;
 }
 
@@ -179,6 +193,38 @@ int client_need(struct creel_client *c, struct creel_err *err)
 				     "nothing runs on %s; `creel up` starts what creel.yaml declares",
 				     c->state);
 	return client_start(c, NULL, err);
+}
+
+/* The monitor listens before its engine does, and while that starts anew. */
+static bool monitor_runs(struct creel_client *c)
+{
+	struct creel_err none = {0};
+	autofd int fd = c->run_fd < 0 ? -1
+				      : creel_unix_connect(c->run_fd, "plan.sock", SOCK_SEQPACKET, &none);
+
+	return fd >= 0;
+}
+
+int client_look(struct creel_client *c, struct creel_err *err)
+{
+	static const struct timespec pause = {.tv_nsec = 10000000};
+
+	for (int i = 0; i < START_MS / 10; i++) {
+		if (client_alive(c))
+			return 0;
+		if (!monitor_runs(c))
+			break;
+		(void)nanosleep(&pause, NULL);
+	}
+	if (!client_orphans(c))
+		return creel_err_set(err, CREEL_E_NOTFOUND, 0,
+				     "nothing runs on %s; `creel up` starts what creel.yaml declares",
+				     c->state);
+	return creel_err_set(
+		err, CREEL_E_CLOSED, 0,
+		"no creeld runs on %s, and cells run on without it; `creel up`, `exec` and `down` "
+		"start one that takes them up",
+		c->state);
 }
 
 static int send_all(int fd, const void *data, size_t len, struct creel_err *err)
@@ -289,8 +335,8 @@ static int call_on(int fd, const char *method, const char *path, json_t *body, j
 	return r;
 }
 
-int client_call(struct creel_client *c, const char *method, const char *path, json_t *body,
-		json_t **ret, struct creel_err *err)
+int client_call(struct creel_client *c, const char *method, const char *path, json_t *body, json_t **ret,
+		struct creel_err *err)
 {
 	autofd int fd = api_connect(c, err);
 	int r = fd < 0 ? fd : call_on(fd, method, path, body, ret, err);
@@ -348,9 +394,20 @@ static int plan_ask(struct creel_client *c, const char *data, const int *fds, si
 	answer->len = (size_t)n;
 	answer->data[n] = '\0';
 	if (strncmp(creel_buf_str(answer), "ok", 2) != 0)
-		return creel_err_set(err, CREEL_E_DENIED, 0, "creeld refused the plan: %s", creel_buf_str(answer));
+		return creel_err_set(err, CREEL_E_DENIED, 0, "creeld refused the plan: %s",
+				     creel_buf_str(answer));
 	creel_buf_drain(answer, 2);
 	return 0;
+}
+
+int client_built(struct creel_client *c, const char *recipe, const struct creel_image *image,
+		 struct creel_err *err)
+{
+	if (!image->built || !client_alive(c))
+		return 0;
+	json_t *body = json_pack("{s:s,s:s,s:b,s:I}", "recipe", recipe, "image", image->id, "pinned",
+				 image->pinned, "ms", (json_int_t)image->ms);
+	return body ? client_call(c, "POST", "/v1/images", body, NULL, err) : creel_err_nomem(err);
 }
 
 int client_plan(struct creel_client *c, int plan_fd, int boot_fd, int given_fd, int policy_fd,

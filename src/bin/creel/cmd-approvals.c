@@ -1,12 +1,12 @@
 #include "base/escape.h"
 #include "client.h"
 #include "cmds.h"
-#include "config/keys.h"
 #include "web.h"
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /*
  * What cells wait for. Every word of a cell is foreign: it is escaped, stays on its line, and is shown
@@ -40,14 +40,13 @@ static void detail_show(const json_t *detail)
 	size_t i;
 
 	/* what it means, then what it is */
-	json_array_foreach(lines, i, v)
+	json_array_foreach (lines, i, v)
 		put_json("", v);
-	json_array_foreach(argv, i, v)
-	{
+	json_array_foreach (argv, i, v) {
 		(void)snprintf(label, sizeof(label), "argv[%zu]", i);
 		put_json(label, v);
 	}
-	json_object_foreach((json_t *)(uintptr_t)detail, key, v)
+	json_object_foreach ((json_t *)(uintptr_t)detail, key, v)
 		if (json_is_string(v) || json_is_integer(v))
 			put_json(key, v);
 }
@@ -67,8 +66,7 @@ static void context_show(const json_t *context)
 	const json_t *e;
 	size_t i;
 
-	json_array_foreach(context, i, e)
-	{
+	json_array_foreach (context, i, e) {
 		autofree char *text = json_dumps(e, JSON_COMPACT | JSON_ENSURE_ASCII);
 		put(i ? "" : "before it", text ? text : "", text ? strlen(text) : 0);
 	}
@@ -81,11 +79,15 @@ static void show(const json_t *a, long long now)
 	char left[32];
 
 	left_show(json_integer_value(json_object_get(a, "expires_ms")) - now, left);
-	printf("%lld  %s  %s  cell %s%s%s\n", json_integer_value(json_object_get(a, "id")), state ? state : "?",
-	       json_string_value(json_object_get(a, "kind")), json_string_value(json_object_get(a, "cell")),
+	printf("%lld  %s  %s  cell %s%s%s\n", json_integer_value(json_object_get(a, "id")),
+	       state ? state : "?", json_string_value(json_object_get(a, "kind")),
+	       json_string_value(json_object_get(a, "cell")),
 	       state && strcmp(state, "pending") == 0 ? "  expires " : "",
 	       state && strcmp(state, "pending") == 0 ? left : "");
 	put_json("wants", json_object_get(a, "subject"));
+	if (json_is_false(json_object_get(a, "waiting")))
+		printf("  %-10s %s\n", "left",
+		       "who asked; a yes runs nothing until the same call is made again");
 	detail_show(json_object_get(a, "detail"));
 	if (json_object_get(a, "by"))
 		put_json("by uid", json_object_get(a, "by"));
@@ -95,28 +97,98 @@ static void show(const json_t *a, long long now)
 	putchar('\n');
 }
 
+/* What is new, and what became of what was shown; @p states: how each was shown last, by its number. */
+static void changes_show(struct creel_cli *cli, json_t *j, json_t *states)
+{
+	long long now = json_integer_value(json_object_get(j, "now_ms"));
+	char key[24];
+	json_t *a;
+	size_t i;
+
+	json_array_foreach (json_object_get(j, "approvals"), i, a) {
+		const char *state = json_string_value(json_object_get(a, "state"));
+		(void)snprintf(key, sizeof(key), "%lld", json_integer_value(json_object_get(a, "id")));
+		const char *was = json_string_value(json_object_get(states, key));
+		bool pending = state && strcmp(state, "pending") == 0;
+		if (!state || (was ? strcmp(was, state) == 0 : !pending))
+			continue;
+		json_object_set_new(states, key, json_string(state));
+		if (cli->json) {
+			autofree char *text = json_dumps(a, JSON_COMPACT | JSON_ENSURE_ASCII);
+			puts(text ? text : "");
+		} else if (pending) {
+			show(a, now);
+		} else {
+			printf("%s  %s  cell %s\n", key, state,
+			       json_string_value(json_object_get(a, "cell")));
+			put_json("wants", json_object_get(a, "subject"));
+			putchar('\n');
+		}
+	}
+}
+
+/*
+ * Until it is interrupted. A creeld that goes away is waited for: what it was asked is on its disk, and the
+ * next one asks it again.
+ */
+static int follow(struct creel_cli *cli, struct creel_err *err)
+{
+	static const struct timespec pause = {.tv_nsec = 500000000};
+	json_t *states = json_object();
+	bool told = false;
+
+	for (;;) {
+		struct creel_client autoclean(client_close) c = {.run_fd = -1};
+		struct creel_err why = {0};
+		json_t *j = NULL;
+		int r = client_open(cli, false, &c, &why);
+		if (r == 0 && client_alive(&c) &&
+		    client_call(&c, "GET", "/v1/approvals", NULL, &j, &why) == 0) {
+			changes_show(cli, j, states);
+			told = false;
+		} else if (!told) {
+			fprintf(stderr, "creel: no creeld runs; waiting for one\n");
+			told = true;
+		}
+		json_decref(j);
+		if (fflush(stdout) != 0) {
+			json_decref(states);
+			return creel_err_set(err, CREEL_E_OS, errno, "write");
+		}
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
 int cmd_approvals(struct creel_cli *cli, int argc, char **argv, struct creel_err *err)
 {
-	static const struct option longs[] = {{"all", no_argument, NULL, 'a'}, {"web", no_argument, NULL, 'w'}, {NULL, 0, NULL, 0}};
+	static const struct option longs[] = {{"all", no_argument, NULL, 'a'},
+					      {"follow", no_argument, NULL, 'f'},
+					      {"web", no_argument, NULL, 'w'},
+					      {NULL, 0, NULL, 0}};
 	struct creel_client autoclean(client_close) c = {.run_fd = -1};
 	json_t *j = NULL, *a;
 	size_t i, shown = 0;
-	bool everything = false, page = false;
+	bool everything = false, page = false, on = false;
 	int o;
 
-	while ((o = getopt_long(argc, argv, "a", longs, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "af", longs, NULL)) != -1) {
 		if (o == 'w')
 			page = true;
+		else if (o == 'f')
+			on = true;
 		else if (o == 'a')
 			everything = true;
 		else
 			return creel_err_set(err, CREEL_E_USAGE, 0, "see creel approvals --help");
 	}
 	if (optind < argc)
-		return creel_err_set(err, CREEL_E_USAGE, 0, "creel approvals takes no name; see creel approvals --help");
+		return creel_err_set(err, CREEL_E_USAGE, 0,
+				     "creel approvals takes no name; see creel approvals --help");
+	if (on)
+		return follow(cli, err);
 	int r = client_open(cli, false, &c, err);
 	if (r == 0)
-		r = client_need(&c, err);
+		r = client_look(&c, err);
 	if (r == 0 && page)
 		return web_run(&c, err);
 	if (r == 0)
@@ -124,8 +196,7 @@ int cmd_approvals(struct creel_cli *cli, int argc, char **argv, struct creel_err
 	if (r < 0)
 		return r;
 	long long now = json_integer_value(json_object_get(j, "now_ms"));
-	json_array_foreach(json_object_get(j, "approvals"), i, a)
-	{
+	json_array_foreach (json_object_get(j, "approvals"), i, a) {
 		const char *state = json_string_value(json_object_get(a, "state"));
 		if (!everything && (!state || strcmp(state, "pending") != 0))
 			continue;
@@ -141,80 +212,4 @@ int cmd_approvals(struct creel_cli *cli, int argc, char **argv, struct creel_err
 	if (shown == 0 && !cli->json)
 		fprintf(stderr, "creel: nothing waits for an answer\n");
 	return 0;
-}
-
-static int answer(struct creel_cli *cli, const char *id, const char *op, json_t *body, struct creel_err *err)
-{
-	struct creel_client autoclean(client_close) c = {.run_fd = -1};
-	char path[64], *end = NULL;
-	unsigned long n = strtoul(id, &end, 10);
-	json_t *j = NULL;
-	int r = 0;
-
-	if (id[0] < '1' || id[0] > '9' || *end || n > 999999999)
-		r = creel_err_set(err, CREEL_E_USAGE, 0, "'%s' is no approval's number; see creel approvals", id);
-	if (r == 0)
-		r = client_open(cli, false, &c, err);
-	if (r == 0)
-		r = client_need(&c, err);
-	(void)snprintf(path, sizeof(path), "/v1/approvals/%lu/%s", n, op);
-	if (r < 0) {
-		json_decref(body);
-		return r;
-	}
-	r = client_call(&c, "POST", path, body, &j, err);
-	if (r == 0 && cli->json) {
-		autofree char *text = json_dumps(j, JSON_COMPACT | JSON_ENSURE_ASCII);
-		puts(text ? text : "");
-	}
-	json_decref(j);
-	return r;
-}
-
-int cmd_approve(struct creel_cli *cli, int argc, char **argv, struct creel_err *err)
-{
-	static const struct option longs[] = {{"for", required_argument, NULL, 'f'},
-					      {"same-verb", no_argument, NULL, 's'},
-					      {NULL, 0, NULL, 0}};
-	int64_t for_ms = 0;
-	bool same_verb = false;
-	int o;
-
-	while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (o == 's')
-			same_verb = true;
-		else if (o != 'f')
-			return creel_err_set(err, CREEL_E_USAGE, 0, "see creel approve --help");
-		else if (creel_parse_duration(optarg, &for_ms) < 0 || for_ms < 1000)
-			return creel_err_set(err, CREEL_E_USAGE, 0, "--for takes a time such as 10m or 2h");
-	}
-	if (argc - optind != 1)
-		return creel_err_set(err, CREEL_E_USAGE, 0, "usage: creel approve ID [--for TIME [--same-verb]]");
-	if (same_verb && for_ms == 0)
-		return creel_err_set(err, CREEL_E_USAGE, 0, "--same-verb needs a time: --for 10m");
-	json_t *body = json_object();
-	if (for_ms)
-		json_object_set_new(body, "for_s", json_integer(for_ms / 1000));
-	if (same_verb)
-		json_object_set_new(body, "same_verb", json_true());
-	return answer(cli, argv[optind], "grant", body, err);
-}
-
-int cmd_deny(struct creel_cli *cli, int argc, char **argv, struct creel_err *err)
-{
-	static const struct option longs[] = {{"reason", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
-	const char *reason = "";
-	int o;
-
-	while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (o != 'r')
-			return creel_err_set(err, CREEL_E_USAGE, 0, "see creel deny --help");
-		reason = optarg;
-	}
-	if (argc - optind != 1)
-		return creel_err_set(err, CREEL_E_USAGE, 0, "usage: creel deny ID [--reason TEXT]");
-	json_t *body = json_pack("{s:s}", "reason", reason);
-	if (!body)
-		return creel_err_set(err, CREEL_E_USAGE, 0, "the reason is not UTF-8");
-	return answer(cli, argv[optind], "deny", body, err);
 }

@@ -1,5 +1,6 @@
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "client.h"
 #include "cmds.h"
 #include "image/lock.h"
 #include "load.h"
@@ -20,8 +21,8 @@ struct opts {
 static int opts_parse(int argc, char **argv, struct opts *o, struct creel_err *err)
 {
 	static const struct option options[] = {
-		{"update", no_argument, NULL, 'u'}, {"list", no_argument, NULL, 'l'},
-		{"prune", no_argument, NULL, 'p'},  {"all", no_argument, NULL, 'a'},
+		{"update", no_argument, NULL, 'u'},  {"list", no_argument, NULL, 'l'},
+		{"prune", no_argument, NULL, 'p'},   {"all", no_argument, NULL, 'a'},
 		{"explain", no_argument, NULL, 'e'}, {0},
 	};
 	int c;
@@ -42,7 +43,8 @@ static int opts_parse(int argc, char **argv, struct opts *o, struct creel_err *e
 		return creel_err_set(err, CREEL_E_USAGE, 0, "build takes one recipe");
 	if (o->list + o->prune + o->explain + o->update > 1 || (o->all && !o->prune) ||
 	    ((o->list || o->prune) && optind < argc))
-		return creel_err_set(err, CREEL_E_USAGE, 0, "these do not go together; see creel build --help");
+		return creel_err_set(err, CREEL_E_USAGE, 0,
+				     "these do not go together; see creel build --help");
 	return 0;
 }
 
@@ -100,7 +102,8 @@ static int list(struct creel_cli *cli, const struct opts *o, struct creel_err *e
 		if (o->prune)
 			puts("removed:");
 		printf("%-12s  %-16s  %7s  %-6s  %s\n", "ID", "BUILT", "SIZE/MB", "IN USE", "RECIPE");
-		json_array_foreach(images, i, p) image_row(p);
+		json_array_foreach (images, i, p)
+			image_row(p);
 	}
 	json_decref(images);
 	return r;
@@ -136,7 +139,7 @@ static int explain(struct creel_cli *cli, const struct creel_image *image, const
 		printf("\n%s\n%zu parts; --json prints them as CycloneDX 1.5, with hashes\n\n", image->dir,
 		       json_array_size(json_object_get(bom, "components")));
 		printf("%-40s  %-28s  %s\n", "NAME", "VERSION", "FROM");
-		json_array_foreach(json_object_get(bom, "components"), i, c) {
+		json_array_foreach (json_object_get(bom, "components"), i, c) {
 			const char *version = json_string_value(json_object_get(c, "version"));
 			printf("%-40s  %-28s  ", json_string_value(json_object_get(c, "name")),
 			       version ? version : "-");
@@ -149,7 +152,8 @@ static int explain(struct creel_cli *cli, const struct creel_image *image, const
 }
 
 /* What it was resolved to goes into the lock file, where there is a place for one. */
-static int lock_save(const struct creel_image *image, const char *name, const char *path, struct creel_err *err)
+static int lock_save(const struct creel_image *image, const char *name, const char *path,
+		     struct creel_err *err)
 {
 	json_t *entry = path[0] ? creel_image_json(image->dir, "lock.json", err) : NULL;
 	int r = entry ? creel_lock_write(path, load_lock_name(name), entry, err) : err->code;
@@ -163,6 +167,7 @@ static int lock_save(const struct creel_image *image, const char *name, const ch
 int cmd_build(struct creel_cli *cli, int argc, char **argv, struct creel_err *err)
 {
 	struct load_recipe autoclean(load_recipe_fini) recipe = {.dirfd = -1};
+	struct creel_client autoclean(client_close) client = {.run_fd = -1};
 	struct creel_image image = {0};
 	struct opts o = {0};
 	char lock[PATH_MAX] = "", dir[PATH_MAX] = ".";
@@ -177,17 +182,23 @@ int cmd_build(struct creel_cli *cli, int argc, char **argv, struct creel_err *er
 	const char *config = cli->file ? cli->file : "creel.yaml", *slash = strrchr(config, '/');
 	if (slash)
 		(void)snprintf(dir, sizeof(dir), "%.*s", (int)(slash - config) + 1, config);
-	autofd int config_dir = access(config, F_OK) == 0 ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	autofd int config_dir = access(config, F_OK) == 0 ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+							  : -1;
 	if (r == 0)
 		r = load_image(&recipe, config_dir, o.update, &image, lock, err);
 	if (r == 0 && !o.explain)
 		r = lock_save(&image, o.recipe, lock, err);
+	if (r == 0 && image.built && (r = client_open(cli, false, &client, err)) == 0)
+		r = client_built(&client, o.recipe, &image, err);
 	if (r < 0 || o.explain)
 		return r < 0 ? r : explain(cli, &image, o.recipe, err);
-	if (cli->json)
-		return json_put(json_pack("{s:s, s:s, s:b, s:b}", "id", image.id, "dir", image.dir, "built",
-					  image.built, "pinned", image.pinned),
-				err);
+	if (cli->json) {
+		json_t *told = json_pack("{s:s, s:s, s:b, s:b}", "id", image.id, "dir", image.dir, "built",
+					 image.built, "pinned", image.pinned);
+		r = json_put(told, err);
+		json_decref(told);
+		return r;
+	}
 	put(o.recipe);
 	printf(" %.12s %s\n", image.id, image.dir);
 	return 0;

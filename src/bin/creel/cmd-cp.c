@@ -187,9 +187,9 @@ static int unpack(int fd, const char *from, const char *base, struct creel_err *
 
 	if (!in || !disk || archive_read_support_format_tar(in) < ARCHIVE_WARN ||
 	    archive_write_disk_set_options(disk, ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM |
-						       ARCHIVE_EXTRACT_SECURE_SYMLINKS |
-						       ARCHIVE_EXTRACT_SECURE_NODOTDOT |
-						       ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS) < ARCHIVE_OK)
+							 ARCHIVE_EXTRACT_SECURE_SYMLINKS |
+							 ARCHIVE_EXTRACT_SECURE_NODOTDOT |
+							 ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS) < ARCHIVE_OK)
 		r = creel_err_nomem(err);
 	else if (archive_read_open_fd(in, fd, 65536) < ARCHIVE_WARN)
 		r = archive_err(in, "read what the cell sends", err);
@@ -269,7 +269,8 @@ static int pack(int fd, const char *path, const char *base, struct creel_err *er
 			fprintf(stderr, "creel: left out: %s is neither file, folder nor link\n", own);
 			continue;
 		}
-		if (strlen(own) < skip || (size_t)snprintf(name, sizeof(name), "%s%s", base, own + skip) >= PATH_MAX) {
+		if (strlen(own) < skip ||
+		    (size_t)snprintf(name, sizeof(name), "%s%s", base, own + skip) >= PATH_MAX) {
 			r = creel_err_set(err, CREEL_E_TOOBIG, 0, "a name below %s is too long", path);
 			break;
 		}

@@ -11,9 +11,8 @@ static void show(const struct creel_cli *cli, const struct doctor_finding *f, co
 	static const char *const words[] = {"yes", "no", "maybe"};
 
 	if (cli->json) {
-		json_t *j = json_pack("{s:s,s:s,s:b,s:s}", "check", f->check, "verdict",
-				      words[f->verdict], "required", (int)f->required, "detail",
-				      f->detail);
+		json_t *j = json_pack("{s:s,s:s,s:b,s:s}", "check", f->check, "verdict", words[f->verdict],
+				      "required", (int)f->required, "detail", f->detail);
 		if (j && f->advice[0])
 			json_object_set_new(j, "advice", json_string(f->advice));
 		if (j && did[0])

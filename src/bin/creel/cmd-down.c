@@ -41,14 +41,12 @@ static int stop_all(struct creel_client *c, json_t *cells, const char *op, struc
 	int r = 0;
 
 	/* all are told first: they stop at the same time */
-	json_array_foreach(cells, i, cell)
-	{
+	json_array_foreach (cells, i, cell) {
 		if ((r = client_path(path, sizeof(path), json_string_value(cell), op, err)) < 0 ||
 		    (r = client_call(c, "POST", path, NULL, NULL, err)) < 0)
 			return r;
 	}
-	json_array_foreach(cells, i, cell)
-	{
+	json_array_foreach (cells, i, cell) {
 		if ((r = stopped_wait(c, json_string_value(cell), err)) < 0)
 			return r;
 	}
@@ -64,7 +62,7 @@ static int cells_all(struct creel_client *c, json_t *ret, struct creel_err *err)
 
 	if (r < 0)
 		return r;
-	json_array_foreach(json_object_get(status, "cells"), i, cell)
+	json_array_foreach (json_object_get(status, "cells"), i, cell)
 		json_array_append(ret, json_object_get(cell, "cell"));
 	json_decref(status);
 	return 0;

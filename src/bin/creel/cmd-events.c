@@ -2,21 +2,20 @@
 #include "base/escape.h"
 #include "client.h"
 #include "cmds.h"
+#include "tail.h"
 #include "where.h"
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 /*
  * The record as a person reads it, straight from its files: no creeld is needed, and what is shown is
  * what `creel verify` checks. A line that is not whole yet is not shown.
  */
-enum { LINE_MAX_ = 1 << 20, FILES_MAX = 4096 };
+enum { LINE_MAX_ = 1 << 20 };
 
 struct opts {
 	bool follow, json, colour;
@@ -35,56 +34,165 @@ static bool kind_wanted(const char *list, const char *kind)
 	return false;
 }
 
-/* Names before addresses and numbers; what holds the chain together is not for reading. */
-static void fields_show(json_t *e)
+/* A field's text, as a terminal may see it, or a number; @return false: there is none. */
+static bool value_put(struct creel_buf *out, const json_t *v, struct creel_err *err)
 {
-	static const char *const hidden[] = {"seq", "time", "cell", "kind", "by", "prev", "hash"};
-	struct creel_buf autoclean(creel_buf_fini) shown;
-	struct creel_err err = {0};
+	if (json_is_string(v))
+		(void)creel_escape_term(out, json_string_value(v), json_string_length(v), err);
+	else if (json_is_integer(v))
+		(void)creel_buf_addf(out, err, "%lld", json_integer_value(v));
+	else
+		return false;
+	return true;
+}
+
+static bool among(const char *key, const char *const *list)
+{
+	for (; *list; list++)
+		if (strcmp(*list, key) == 0)
+			return true;
+	return false;
+}
+
+static void pad(struct creel_buf *out, size_t to, struct creel_err *err)
+{
+	while (out->len < to)
+		(void)creel_buf_adds(out, " ", err);
+	(void)creel_buf_adds(out, " ", err);
+}
+
+/*
+ * What flowed and what was resolved, as columns: the name, then where it led to. What they hold is not said
+ * again as a field; nor is whence in the cell it came.
+ */
+static const char *const in_columns[] = {"name", "address", "addresses", "port",   "proto", "way",
+					 "type", "from",    "from_port", "result", NULL};
+enum { WHERE_AT = 32, REST_AT = 58 };
+
+static bool network(const char *kind)
+{
+	return strncmp(kind, "egress.", 7) == 0 || strncmp(kind, "reach.", 6) == 0 ||
+	       strcmp(kind, "dns.query") == 0 || strcmp(kind, "dns.refuse") == 0;
+}
+
+/* How a name was checked on the way, or else the protocol. */
+static void way_put(struct creel_buf *out, const json_t *e, struct creel_err *err)
+{
+	const json_t *way = json_object_get(e, "way"), *proto = json_object_get(e, "proto");
+	const char *w = json_string_value(way), *p = json_string_value(proto);
+
+	if (p && strcmp(p, "58") == 0)
+		(void)creel_buf_adds(out, "icmpv6", err);
+	else
+		(void)value_put(out, w && strcmp(w, "any") != 0 ? way : proto, err);
+}
+
+static void columns(struct creel_buf *out, const json_t *e, bool dns, struct creel_err *err)
+{
+	const json_t *port = json_object_get(e, "port");
+	const char *v6 = json_string_value(json_object_get(e, "address"));
+	bool bracket = v6 && strchr(v6, ':');
+
+	if (!value_put(out, json_object_get(e, "name"), err))
+		(void)creel_buf_adds(out, "-", err);
+	pad(out, WHERE_AT, err);
+	if (dns) {
+		(void)value_put(out, json_object_get(e, "type"), err);
+		(void)creel_buf_adds(out, " ", err);
+		const char *to = json_string_value(json_object_get(e, "addresses"));
+		(void)value_put(out, json_object_get(e, to && to[0] ? "addresses" : "result"), err);
+	} else {
+		(void)creel_buf_adds(out, bracket ? "[" : "", err);
+		(void)value_put(out, json_object_get(e, "address"), err);
+		(void)creel_buf_adds(out, bracket ? "]" : "", err);
+		if (json_integer_value(port) > 0)
+			(void)creel_buf_addf(out, err, ":%lld", json_integer_value(port));
+		(void)creel_buf_adds(out, "/", err);
+		way_put(out, e, err);
+	}
+	pad(out, REST_AT, err);
+}
+
+static void fields(struct creel_buf *out, json_t *e, bool columned, struct creel_err *err)
+{
+	/* what holds the chain together is not for reading */
+	static const char *const hidden[] = {"seq", "time", "cell", "kind", "by", "prev", "hash", NULL};
 	const char *key;
 	json_t *v;
 
-	creel_buf_init(&shown, LINE_MAX_);
-	json_object_foreach(e, key, v)
-	{
-		bool hide = false;
-		for (size_t i = 0; i < ELEMENTSOF(hidden); i++)
-			hide |= strcmp(key, hidden[i]) == 0;
-		if (hide)
+	json_object_foreach (e, key, v) {
+		size_t was = out->len;
+		if (among(key, hidden) || (columned && among(key, in_columns)))
 			continue;
-		creel_buf_clear(&shown);
-		if (json_is_string(v)) {
-			(void)creel_escape_term(&shown, json_string_value(v), json_string_length(v), &err);
-			printf(" %s=%s", key, creel_buf_str(&shown));
-		} else if (json_is_integer(v)) {
-			printf(" %s=%lld", key, json_integer_value(v));
-		}
+		(void)creel_buf_addf(out, err, "%s%s=", was && out->data[was - 1] != ' ' ? " " : "", key);
+		if (!value_put(out, v, err))
+			out->len = was;
 	}
+}
+
+/* One line each on a terminal: what does not fit is in the record, and --json shows it. */
+static void cut(struct creel_buf *out, size_t width)
+{
+	size_t columns_ = 0, at = 0;
+
+	for (; at < out->len && columns_ < width; at++)
+		columns_ += (out->data[at] & 0xc0) != 0x80;
+	while (at < out->len && (out->data[at] & 0xc0) == 0x80)
+		at++;
+	if (at < out->len)
+		out->len = at;
+	while (out->len > 0 && out->data[out->len - 1] == ' ')
+		out->len--;
+}
+
+static const char *colour_of(const char *kind, bool guest)
+{
+	static const char *const bad[] = {"deny", "refuse", "kill", "overrun", "block", "flood", "tunnel"};
+
+	for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+		if (strstr(kind, bad[i]))
+			return "\033[31m";
+	if (strstr(kind, ".allow") || strcmp(kind, "approval.grant") == 0)
+		return "\033[32m";
+	return strcmp(kind, "approval.ask") == 0 ? "\033[1;33m" : guest ? "\033[33m" : "\033[36m";
 }
 
 static void show(const struct opts *o, const char *line, size_t len, json_t *e)
 {
+	struct creel_buf autoclean(creel_buf_fini) text = {0};
 	const char *time = json_string_value(json_object_get(e, "time"));
 	const char *kind = json_string_value(json_object_get(e, "kind"));
 	const char *cell = json_string_value(json_object_get(e, "cell"));
 	const char *by = json_string_value(json_object_get(e, "by"));
+	struct creel_err err = {0};
+	struct winsize w;
+	char head[160];
 
 	if (o->json) {
 		printf("%.*s\n", (int)len, line);
 		return;
 	}
-	bool guest = by && strcmp(by, "guest") == 0;
-	bool bad = kind && (strstr(kind, "deny") || strstr(kind, "refuse") || strstr(kind, "kill") ||
-			    strstr(kind, "overrun") || strstr(kind, "block"));
-	const char *on = !o->colour ? "" : bad ? "\033[31m" : guest ? "\033[33m" : "\033[36m";
-	printf("%.23sZ %-12s %s%-16s%s%s", time ? time : "?", cell && cell[0] ? cell : "-", on,
-	       kind ? kind : "?", o->colour ? "\033[0m" : "", guest ? " (guest)" : "");
-	fields_show(e);
-	putchar('\n');
+	kind = kind ? kind : "?";
+	creel_buf_init(&text, LINE_MAX_);
+	bool guest = by && strcmp(by, "guest") == 0, columned = network(kind);
+	int used = snprintf(head, sizeof(head), "%.23sZ %-12s ", time ? time : "?",
+			    cell && cell[0] ? cell : "-");
+	if (guest)
+		(void)creel_buf_adds(&text, "(guest) ", &err);
+	if (columned)
+		columns(&text, e, strncmp(kind, "dns.", 4) == 0, &err);
+	fields(&text, e, columned, &err);
+	size_t before = (size_t)used + MAX(strlen(kind), (size_t)16) + 1;
+	cut(&text, o->colour && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > before + 20
+			   ? w.ws_col - before
+			   : SIZE_MAX);
+	printf("%s%s%-16s%s %.*s\n", head, o->colour ? colour_of(kind, guest) : "", kind,
+	       o->colour ? "\033[0m" : "", (int)text.len, creel_buf_str(&text));
 }
 
-static void consider(const struct opts *o, const char *line, size_t len)
+static int consider(void *ctx, const char *line, size_t len)
 {
+	const struct opts *o = ctx;
 	json_t *e = json_loadb(line, len, 0, NULL);
 	const char *kind = json_string_value(json_object_get(e, "kind"));
 	const char *cell = json_string_value(json_object_get(e, "cell"));
@@ -97,87 +205,7 @@ static void consider(const struct opts *o, const char *line, size_t len)
 		 (!o->since[0] || (time && strcmp(time, o->since) >= 0)))
 		show(o, line, len, e);
 	json_decref(e);
-}
-
-/* What is new in a file; @p pending holds the beginning of a line between calls. */
-static int drain(const struct opts *o, int fd, struct creel_buf *pending, struct creel_err *err)
-{
-	char buf[65536];
-	ssize_t n;
-
-	while ((n = read(fd, buf, sizeof(buf))) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return creel_err_set(err, CREEL_E_OS, errno, "read the record");
-		int r = creel_buf_add(pending, buf, (size_t)n, err);
-		if (r < 0)
-			return creel_err_add(err, "a line of the record");
-		size_t at = 0;
-		for (const uint8_t *nl;
-		     (nl = memchr(pending->data + at, '\n', pending->len - at)); at = (size_t)(nl - pending->data) + 1)
-			consider(o, (const char *)pending->data + at, (size_t)(nl - pending->data) - at);
-		creel_buf_drain(pending, at);
-	}
 	return 0;
-}
-
-static int rotated(const struct dirent *e)
-{
-	return strncmp(e->d_name, "events-", 7) == 0 && strlen(e->d_name) == 19 &&
-	       strcmp(e->d_name + 13, ".jsonl") == 0;
-}
-
-static int follow(const struct opts *o, int dir, int fd, struct creel_buf *pending, struct creel_err *err)
-{
-	static const struct timespec pause = {.tv_nsec = 100000000};
-	autofd int cur = fd;
-	struct stat here, there;
-	int r = 0;
-
-	while (r == 0) {
-		if (fflush(stdout) != 0)
-			return creel_err_set(err, CREEL_E_OS, errno, "write");
-		(void)nanosleep(&pause, NULL);
-		/* first whether the name means another file by now, then the rest of the old one */
-		bool moved = fstat(cur, &here) == 0 && fstatat(dir, "events.jsonl", &there, 0) == 0 &&
-			     here.st_ino != there.st_ino;
-		r = drain(o, cur, pending, err);
-		if (!moved || r < 0)
-			continue;
-		close(cur);
-		cur = openat(dir, "events.jsonl", O_RDONLY | O_CLOEXEC);
-		if (cur < 0)
-			return creel_err_set(err, CREEL_E_OS, errno, "open events.jsonl");
-	}
-	return r;
-}
-
-static int run(const struct opts *o, const char *path, struct creel_err *err)
-{
-	struct creel_buf autoclean(creel_buf_fini) pending;
-	struct dirent **names = NULL;
-	int r = 0;
-
-	creel_buf_init(&pending, LINE_MAX_);
-	autofd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return creel_err_set(err, errno == ENOENT ? CREEL_E_NOTFOUND : CREEL_E_OS, errno,
-				     "there is no record in %s", path);
-	int n = scandirat(dir, ".", &names, rotated, alphasort);
-	for (int i = 0; i < n; i++) {
-		autofd int fd = r < 0 ? -1 : openat(dir, names[i]->d_name, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0)
-			r = drain(o, fd, &pending, err);
-		free(names[i]);
-	}
-	free(names);
-	autofd int fd = r < 0 ? -1 : openat(dir, "events.jsonl", O_RDONLY | O_CLOEXEC);
-	if (r == 0 && fd < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "open events.jsonl");
-	if (r == 0)
-		r = drain(o, fd, &pending, err);
-	return r == 0 && o->follow ? follow(o, dir, steal_fd(&fd), &pending, err) : r;
 }
 
 static int since_set(const char *text, struct opts *o, struct creel_err *err)
@@ -234,5 +262,5 @@ int cmd_events(struct creel_cli *cli, int argc, char **argv, struct creel_err *e
 	if (r < 0)
 		return r;
 	(void)strcat(path, "/record");
-	return run(&o, path, err);
+	return tail_record(path, TAIL_ALL, o.follow, consider, &o, err);
 }

@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "client.h"
 #include "cmds.h"
 #include "wire/execio.h"
@@ -113,8 +114,7 @@ static int on_input(struct session *s, struct creel_err *err)
 	return creel_execio_put(&s->to_send, CREEL_EXECIO_IN_EOF, NULL, 0, err);
 }
 
-static int on_record(struct session *s, uint8_t type, const uint8_t *data, size_t len,
-		     struct creel_err *err)
+static int on_record(struct session *s, uint8_t type, const uint8_t *data, size_t len, struct creel_err *err)
 {
 	switch (type) {
 	case CREEL_EXECIO_OUT:
@@ -210,8 +210,7 @@ static json_t *spec_make(const struct opts *o, int argc, char **argv, const stru
 		return NULL;
 	}
 	return json_pack("{s:o,s:O,s:s,s:s,s:b,s:i,s:i}", "argv", words, "env", o->env, "user", o->user,
-			 "dir", o->dir, "tty", (int)o->tty, "rows", (int)w->ws_row, "cols",
-			 (int)w->ws_col);
+			 "dir", o->dir, "tty", (int)o->tty, "rows", (int)w->ws_row, "cols", (int)w->ws_col);
 }
 
 static int run(struct creel_cli *cli, const char *cell, const struct opts *o, int argc, char **argv,
@@ -260,7 +259,7 @@ static int run(struct creel_cli *cli, const char *cell, const struct opts *o, in
 	creel_buf_fini(&s.to_send);
 	creel_buf_fini(&s.got);
 	if (r < 0 && s.status >= 125 && s.status <= 127) {
-		fprintf(stderr, "creel: %s\n", err->msg);
+		creel_log_error(err); /* the guest's words */
 		*err = (struct creel_err){0};
 		return s.status;
 	}
@@ -270,9 +269,12 @@ static int run(struct creel_cli *cli, const char *cell, const struct opts *o, in
 static int opts_parse(int argc, char **argv, struct opts *o, struct creel_err *err)
 {
 	static const struct option options[] = {
-		{"interactive", no_argument, NULL, 'i'}, {"tty", no_argument, NULL, 't'},
-		{"no-input", no_argument, NULL, 'n'},	 {"user", required_argument, NULL, 'u'},
-		{"env", required_argument, NULL, 'e'},	 {"workdir", required_argument, NULL, 'w'},
+		{"interactive", no_argument, NULL, 'i'},
+		{"tty", no_argument, NULL, 't'},
+		{"no-input", no_argument, NULL, 'n'},
+		{"user", required_argument, NULL, 'u'},
+		{"env", required_argument, NULL, 'e'},
+		{"workdir", required_argument, NULL, 'w'},
 		{0},
 	};
 	int c;

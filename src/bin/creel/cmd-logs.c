@@ -97,7 +97,7 @@ int cmd_logs(struct creel_cli *cli, int argc, char **argv, struct creel_err *err
 	if (r == 0)
 		r = client_open(cli, false, &c, err);
 	if (r == 0)
-		r = client_need(&c, err);
+		r = client_look(&c, err);
 	(void)snprintf(op, sizeof(op), "/logs?follow=%d&since_ns=%llu%s%s", follow, since,
 		       service[0] ? "&service=" : "", service);
 	if (r == 0)

@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/escape.h"
 #include "client.h"
 #include "cmds.h"
 #include <errno.h>
@@ -26,15 +27,13 @@ static int token_read(struct creel_client *c, const char *cell, char ret[512], s
 	return 0;
 }
 
-/* A fragment's octets (RFC 3986 3.5): what base64 has beyond them is escaped. */
+/* What base64 has beyond what a fragment may (RFC 3986, 3.5) is escaped. */
 static void fragment_print(const char *s)
 {
-	for (; *s; s++) {
-		if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~", *s))
-			putchar(*s);
-		else
-			printf("%%%02X", (unsigned char)*s);
-	}
+	char out[3 * 512];
+
+	fwrite(out, 1, creel_escape_uri(s, strlen(s), "", out, sizeof(out)), stdout);
+	sodium_memzero(out, sizeof(out));
 }
 
 int cmd_open(struct creel_cli *cli, int argc, char **argv, struct creel_err *err)

@@ -2,6 +2,7 @@
 #include "base/escape.h"
 #include "cmds.h"
 #include "planchange.h"
+#include "secrets.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -10,42 +11,22 @@
 
 static const char *const egress_names[] = {"none", "listed", "ask", "open"};
 
-/* What the file asks for and nothing enforces yet: said here, so that nobody relies on it. */
-static json_t *not_enforced(const struct creel_cell_cfg *c)
-{
-	json_t *a = json_array();
-
-	for (size_t i = 0; i < c->secrets.n; i++)
-		if (c->secrets.v[i].pair.s)
-			json_array_append_new(
-				a, json_sprintf("secret %s: pairs", c->secrets.v[i].name.s));
-	if (c->gate.pos.line > 0)
-		json_array_append_new(a, json_string("gate"));
-	if (c->broker.n > 0)
-		json_array_append_new(a, json_string("broker"));
-	if (c->ipv6.v)
-		json_array_append_new(a, json_string("ipv6: a cell has IPv4 alone"));
-	return a;
-}
-
 static json_t *cell_json(const struct creel_cell_cfg *c)
 {
 	json_t *volumes = json_array(), *secrets = json_array(), *publish = json_array();
 
 	for (size_t i = 0; i < c->volumes.n; i++)
-		json_array_append_new(volumes,
-				      json_pack("{s:s,s:I,s:s}", "name", c->volumes.v[i].name.s,
-						"octets", (json_int_t)c->volumes.v[i].size.v, "at",
-						c->volumes.v[i].at.s));
+		json_array_append_new(volumes, json_pack("{s:s,s:I,s:s}", "name", c->volumes.v[i].name.s,
+							 "octets", (json_int_t)c->volumes.v[i].size.v, "at",
+							 c->volumes.v[i].at.s));
 	for (size_t i = 0; i < c->secrets.n; i++)
 		json_array_append_new(secrets, json_string(c->secrets.v[i].name.s));
 	for (size_t i = 0; i < c->publish.n; i++)
 		json_array_append_new(publish, json_string(c->publish.v[i].text.s));
-	return json_pack("{s:s,s:s,s:I,s:I,s:s,s:o,s:o,s:o,s:o}", "cell", c->name.s, "recipe",
-			 c->recipe.s, "cpus", (json_int_t)c->cpus.v, "memory",
-			 (json_int_t)c->memory.v, "egress", egress_names[c->egress.mode.v],
-			 "volumes", volumes, "secrets", secrets, "publish", publish,
-			 "not_enforced_yet", not_enforced(c));
+	return json_pack("{s:s,s:s,s:I,s:I,s:s,s:o,s:o,s:o}", "cell", c->name.s, "recipe", c->recipe.s,
+			 "cpus", (json_int_t)c->cpus.v, "memory", (json_int_t)c->memory.v, "egress",
+			 egress_names[c->egress.mode.v], "volumes", volumes, "secrets", secrets, "publish",
+			 publish);
 }
 
 /* Foreign text (paths, values) as a terminal may have it. */
@@ -79,13 +60,11 @@ static void show_change(json_t *cell)
 					 "it as it "
 					 "runs"
 				       : words[i][1]);
-	json_array_foreach(json_object_get(cell, "changes"), i, v)
-	{
+	json_array_foreach (json_object_get(cell, "changes"), i, v) {
 		json_t *from = json_object_get(v, "from"), *to = json_object_get(v, "to");
 		put_escaped("    ", json_string_value(json_object_get(v, "what")), "");
 		if (json_is_string(from) || json_is_string(to)) {
-			put_escaped(": ", json_is_string(from) ? json_string_value(from) : "none",
-				    " -> ");
+			put_escaped(": ", json_is_string(from) ? json_string_value(from) : "none", " -> ");
 			put_escaped("", json_is_string(to) ? json_string_value(to) : "none", "");
 		}
 		putchar('\n');
@@ -93,80 +72,69 @@ static void show_change(json_t *cell)
 	if (json_is_false(json_object_get(cell, "image_ready")))
 		printf("  its image is not in the cache: `creel up` builds it first\n");
 	if (json_object_get(cell, "why"))
-		put_escaped("  not to be started: ",
-			    json_string_value(json_object_get(cell, "why")), "\n");
+		put_escaped("  not to be started: ", json_string_value(json_object_get(cell, "why")), "\n");
 }
 
 static void show(json_t *cell)
 {
 	const char *name = NULL, *recipe = NULL, *egress = NULL;
 	json_int_t cpus = 0, memory = 0;
-	json_t *volumes = NULL, *missing = NULL, *v;
+	json_t *volumes = NULL, *v;
 	size_t i;
 
-	if (json_unpack(cell, "{s:s,s:s,s:I,s:I,s:s,s:o,s:o}", "cell", &name, "recipe", &recipe,
-			"cpus", &cpus, "memory", &memory, "egress", &egress, "volumes", &volumes,
-			"not_enforced_yet", &missing) < 0)
+	if (json_unpack(cell, "{s:s,s:s,s:I,s:I,s:s,s:o}", "cell", &name, "recipe", &recipe, "cpus", &cpus,
+			"memory", &memory, "egress", &egress, "volumes", &volumes) < 0)
 		return;
 	/* names were checked by the loader; a recipe's path is foreign text */
 	printf("cell %s: recipe ", name);
 	put_escaped("", recipe, "");
-	printf(", %lld cpu, %lld MiB, egress %s\n", (long long)cpus, (long long)(memory >> 20),
-	       egress);
+	printf(", %lld cpu, %lld MiB, egress %s\n", (long long)cpus, (long long)(memory >> 20), egress);
 	show_change(cell);
-	json_array_foreach(volumes, i, v)
-	{
+	json_array_foreach (volumes, i, v) {
 		printf("  volume %s, %lld MiB, at ", json_string_value(json_object_get(v, "name")),
 		       (long long)(json_integer_value(json_object_get(v, "octets")) >> 20));
 		put_escaped("", json_string_value(json_object_get(v, "at")), "\n");
 	}
-	json_array_foreach(json_object_get(cell, "notes"), i, v)
+	json_array_foreach (json_object_get(cell, "notes"), i, v)
 		put_escaped("  note: ", json_string_value(v), "\n");
-	json_array_foreach(missing, i, v) printf("  not enforced yet: %s\n", json_string_value(v));
 }
 
 /* What is not there yet, and `up` will want: no error of the file's. */
-static json_t *notes(const struct creel_cell_cfg *c, int dirfd, const char *state)
+static json_t *notes(const struct creel_config *config, const struct creel_cell_cfg *c, int dirfd,
+		     const char *state)
 {
 	json_t *a = json_array();
-	char stored[PATH_MAX + 128];
+	char why[512];
+	const char *no_six = netplan_no_six(config, c);
+
+	if (no_six)
+		json_array_append_new(a, json_sprintf("ipv6: %s", no_six));
 
 	for (size_t i = 0; i < c->secrets.n; i++) {
 		const struct creel_secret_cfg *s = &c->secrets.v[i];
-		const char *then = s->optional.v ? "the cell starts without it"
-						 : "`creel up` fails without it";
-		const char *v = s->env.s ? getenv(s->env.s) : NULL;
-		if (s->env.s && (!v || !v[0]))
-			json_array_append_new(
-				a, json_sprintf("secret %s: the variable %s is not set; %s",
-						s->name.s, s->env.s, then));
-		else if (s->file.s && faccessat(dirfd, s->file.s, R_OK, 0) < 0)
-			json_array_append_new(
-				a, json_sprintf("secret %s: the file %s cannot be read; %s",
-						s->name.s, s->file.s, then));
-		if (s->env.s || s->file.s || s->generate.v || s->pair.s || s->command.n > 0)
-			continue;
-		(void)snprintf(stored, sizeof(stored), "%s/secrets/%s/%s", state, c->name.s,
-			       s->name.s);
-		if (access(stored, F_OK) < 0 && errno == ENOENT)
-			json_array_append_new(
-				a,
-				json_sprintf("secret %s is not set: `creel secret set %s %s`; %s",
-					     s->name.s, c->name.s, s->name.s, then));
+		if (secrets_absent(c->name.s, s, dirfd, state, why, sizeof(why)))
+			json_array_append_new(a, json_sprintf("%s; %s", why,
+							      s->optional.v ? "the cell starts without it"
+									    : "`creel up` fails without it"));
+	}
+	for (size_t i = 0; i < c->broker.n; i++) {
+		struct creel_secret_cfg s;
+		if (secrets_of_broker(c, i, &s) &&
+		    secrets_absent(c->name.s, &s, dirfd, state, why, sizeof(why)))
+			json_array_append_new(a, json_sprintf("%s; `creel up` fails without it", why));
 	}
 	return a;
 }
 
 /* Cells that creeld has and the file has not. */
-static int gone(struct creel_cli *cli, struct creel_client *client,
-		const struct creel_config *config, struct creel_err *err)
+static int gone(struct creel_cli *cli, struct creel_client *client, const struct creel_config *config,
+		struct creel_err *err)
 {
 	json_t *status = NULL, *v;
 	size_t i;
 	int r = client_call(client, "GET", "/v1/status", NULL, &status, err);
 
-	json_array_foreach(json_object_get(status, "cells"), i, v)
-	{
+	json_array_foreach (json_object_get(status, "cells"), i, v) {
 		const char *name = json_string_value(json_object_get(v, "cell"));
 		if (!name || creel_config_cell(config, name))
 			continue;
@@ -194,9 +162,8 @@ struct planning {
 static int plan_cell(struct planning *p, const struct creel_cell_cfg *c, struct creel_err *err)
 {
 	json_t *j = cell_json(c);
-	int r = j && json_object_set_new(j, "notes", notes(c, p->dirfd, p->client.state)) == 0
-			? planchange(p->alive ? &p->client : NULL, &p->net, &p->config, c, p->dirfd,
-				     j, err)
+	int r = j && json_object_set_new(j, "notes", notes(&p->config, c, p->dirfd, p->client.state)) == 0
+			? planchange(p->alive ? &p->client : NULL, &p->net, &p->config, c, p->dirfd, j, err)
 			: creel_err_nomem(err);
 
 	if (r == 0 && p->cli->json) {
@@ -215,9 +182,7 @@ static int plan_all(struct planning *p, struct creel_err *err)
 
 	p->alive = client_open(p->cli, false, &p->client, &none) == 0 && client_alive(&p->client);
 	if (!p->alive && client_orphans(&p->client))
-		fputs("creel: cells run without a creeld and are not compared; `creel status` "
-		      "takes "
-		      "them up\n",
+		fputs("creel: cells run without a creeld and are not compared; `creel up` takes them up\n",
 		      stderr);
 	int r = planchange_addresses(&p->net, p->client.state, &p->config, err);
 	for (size_t i = 0; r == 0 && i < p->config.cells.n; i++)
@@ -235,6 +200,7 @@ int cmd_plan(struct creel_cli *cli, int argc, char **argv, struct creel_err *err
 	if (sodium_init() < 0)
 		return creel_err_set(err, CREEL_E_UNSUPP, 0, "libsodium does not start");
 	int r = load_config(cli, &p.config, &p.dirfd, err);
+	p.net.dirfd = p.dirfd;
 	if (r == 0)
 		r = plan_all(&p, err);
 	netplan_fini(&p.net);

@@ -16,13 +16,14 @@ static const char *const why_words[] = {
 	[CREEL_WHY_MODE] = "no entry has it, so the mode decides",
 	[CREEL_WHY_PORT] = "the name is allowed, but not on this port and protocol",
 	[CREEL_WHY_RANGE] = "a private, link-local, metadata, multicast or host range",
-	[CREEL_WHY_ADDRESS] = "an address asked for by itself needs an entry ADDR:PORT, or CELL and --command STRING",
+	[CREEL_WHY_ADDRESS] = "an address asked for by itself needs an entry ADDR:PORT",
 	[CREEL_WHY_SPECIAL] = "the name is never asked of the public DNS",
 	[CREEL_WHY_CELL] = "another cell: no line of `reach` has it with this port",
+	[CREEL_WHY_FAMILY] = "an IPv6 address, and the cell has IPv4 alone",
 };
 static const char *const way_words[] = {
-	[CREEL_WAY_ANY] = "any",   [CREEL_WAY_TLS] = "tls",	    [CREEL_WAY_HTTP] = "http",
-	[CREEL_WAY_TCP] = "tcp",   [CREEL_WAY_UDP] = "udp",
+	[CREEL_WAY_ANY] = "any", [CREEL_WAY_TLS] = "tls", [CREEL_WAY_HTTP] = "http",
+	[CREEL_WAY_TCP] = "tcp", [CREEL_WAY_UDP] = "udp",
 };
 
 static void print_escaped(const char *text)
@@ -45,8 +46,8 @@ static void diags_print(const struct creel_diags *d)
 	fputs(creel_buf_str(&text), stderr);
 }
 
-static int egress_print(const struct creel_cli *cli, const char *file, const char *cell,
-			const char *target, const struct creel_answer *a, struct creel_err *err)
+static int egress_print(const struct creel_cli *cli, const char *file, const char *cell, const char *target,
+			const struct creel_answer *a, struct creel_err *err)
 {
 	const char *decision = creel_decision_name(a->decision);
 
@@ -66,10 +67,13 @@ static int egress_print(const struct creel_cli *cli, const char *file, const cha
 	printf("%s: %s -> ", decision, cell);
 	print_escaped(target);
 	printf("\n  ");
-	print_escaped(file);
-	printf(":%u: ", a->line);
+	if (a->line) {
+		print_escaped(file);
+		printf(":%u: ", a->line);
+	}
 	print_escaped(a->rule);
-	printf(" (%s)\n", why_words[a->why]);
+	printf(" (%s%s)\n", why_words[a->why],
+	       a->why == CREEL_WHY_ENTRY_ALLOW && !a->line ? ", approved for good" : "");
 	return 0;
 }
 
@@ -82,8 +86,8 @@ static void cell_name_complete(const struct creel_config *c, struct creel_target
 }
 
 static int egress_test(const struct creel_cli *cli, const struct creel_config *config,
-		       const struct creel_cell_cfg *cell, const char *text,
-		       struct creel_diags *diags, struct creel_err *err)
+		       const struct creel_cell_cfg *cell, const char *text, struct creel_diags *diags,
+		       struct creel_err *err)
 {
 	struct creel_cellpolicy autoclean(creel_cellpolicy_fini) policy = {0};
 	struct creel_target target = {0};
@@ -100,6 +104,10 @@ static int egress_test(const struct creel_cli *cli, const struct creel_config *c
 	cell_name_complete(config, &target);
 	struct creel_question q = {target.name.text, target.addr, target.port, target.udp};
 	creel_policy_decide(&policy.policy, &q, &answer);
+	/* the policy is for both; its packets end before it, where the cell has no address for them */
+	if (target.addr.family == 6 && !cell->ipv6.v && answer.decision != CREEL_DENY)
+		answer = (struct creel_answer){
+			.decision = CREEL_DENY, .why = CREEL_WHY_FAMILY, .rule = "ipv6: false"};
 	r = egress_print(cli, config->file, cell->name.s, text, &answer, err);
 	return r < 0 ? r : answer.decision == CREEL_ALLOW ? 0 : 3;
 }
@@ -127,8 +135,8 @@ static void gate_print(const struct creel_cli *cli, const char *file, const stru
 		(void)creel_escape_term(&why, a->why, strlen(a->why), &err);
 		json_t *j = json_pack("{s:s,s:o,s:s?,s:s,s:I,s:s}", "decision",
 				      creel_decision_name(a->decision), "argv", argv_json(argv), "verb",
-				      a->verb ? verb : NULL, "rule", a->rule, "line", (json_int_t)a->line, "why",
-				      creel_buf_str(&why));
+				      a->verb ? verb : NULL, "rule", a->rule, "line", (json_int_t)a->line,
+				      "why", creel_buf_str(&why));
 		if (j)
 			json_dumpf(j, stdout, JSON_COMPACT);
 		json_decref(j);
@@ -159,7 +167,9 @@ static int with_program(const char *program, const char *command, struct creel_a
 	size_t len = strlen(program);
 
 	creel_buf_init(&text, CREEL_COMMAND_MAX + 256);
-	bool there = strncmp(command, program, len) == 0 && (!command[len] || strchr(" \t", command[len]));
+	bool there = strncmp(command, program, len) == 0 &&
+		     (!command[len] || strchr(" \t", command[len]) ||
+		      strncmp(command + len, "-files", strlen("-files")) == 0);
 	int r = there ? 0 : creel_buf_addf(&text, err, "%s ", program);
 	if (r >= 0)
 		r = creel_buf_add(&text, command, strnlen(command, CREEL_COMMAND_MAX + 1), err);
@@ -205,7 +215,8 @@ int cmd_policy(struct creel_cli *cli, int argc, char **argv, struct creel_err *e
 	if (argc == 3 && strcmp(argv[1], "suggest") == 0)
 		return policy_suggest(cli, argv[2], err);
 	if (argc < 2 || strcmp(argv[1], "test") != 0)
-		return creel_err_set(err, CREEL_E_USAGE, 0, "policy test CELL TARGET, or policy suggest CELL; see --help");
+		return creel_err_set(err, CREEL_E_USAGE, 0,
+				     "policy test CELL TARGET, or policy suggest CELL; see --help");
 	optind = 0;
 	opterr = 0;
 	while ((o = getopt_long(argc - 1, argv + 1, ":f:c:", options, NULL)) != -1) {
@@ -214,14 +225,15 @@ int cmd_policy(struct creel_cli *cli, int argc, char **argv, struct creel_err *e
 		else if (o == 'c')
 			command = optarg;
 		else
-			return creel_err_set(err, CREEL_E_USAGE, 0, "%s %s", o == ':' ? "no value for" : "unknown option",
-					     argv[optind]);
+			return creel_err_set(err, CREEL_E_USAGE, 0, "%s %s",
+					     o == ':' ? "no value for" : "unknown option", argv[optind]);
 	}
 	int words = argc - 1 - optind;
 	char **word = argv + 1 + optind;
 	if (words != (command ? 1 : 2))
-		return creel_err_set(err, CREEL_E_USAGE, 0,
-				     "policy test takes CELL and NAME[:PORT] or ADDR:PORT, or CELL and --command STRING");
+		return creel_err_set(
+			err, CREEL_E_USAGE, 0,
+			"policy test takes CELL and NAME[:PORT] or ADDR:PORT, or CELL and --command STRING");
 	int r = creel_config_load_file(file, &config, NULL, &diags, err);
 	const struct creel_cell_cfg *cell = r < 0 ? NULL : creel_config_cell(&config, word[0]);
 	if (r == 0 && !cell)

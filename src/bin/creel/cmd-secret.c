@@ -11,8 +11,8 @@
  * `creel secret`: the store is the user's to write, without a creeld; a creeld is asked to put the
  * event on the record, and, for a cell that runs, to put the new value before it.
  */
-int secret_store(struct creel_cli *cli, bool write, struct creel_client *ret_client,
-		 struct creel_store *ret, struct creel_err *err)
+int secret_store(struct creel_cli *cli, bool write, struct creel_client *ret_client, struct creel_store *ret,
+		 struct creel_err *err)
 {
 	int r = client_open(cli, write, ret_client, err);
 
@@ -113,7 +113,8 @@ int secret_passphrase(bool twice, struct creel_buf *out, struct creel_err *err)
 	if ((r = terminal_read("once more: ", &again, err)) < 0)
 		return r;
 	if (again.len != out->len || memcmp(again.data, out->data, out->len) != 0)
-		return creel_err_set(err, CREEL_E_INVALID, 0, "the two are not the same: nothing was changed");
+		return creel_err_set(err, CREEL_E_INVALID, 0,
+				     "the two are not the same: nothing was changed");
 	return 0;
 }
 
@@ -224,11 +225,13 @@ int cmd_secret(struct creel_cli *cli, int argc, char **argv, struct creel_err *e
 			return usage(i, err);
 		if (verbs[i].named && ((words > 0 && !creel_secret_name_ok(argv[2], 33)) ||
 				       (words > 1 && !creel_secret_name_ok(argv[3], 65))))
-			return creel_err_set(err, CREEL_E_USAGE, 0,
-					     "that cannot be the name of a cell or a secret: letters, digits, "
-					     "'-' and '_', a letter or digit first");
+			return creel_err_set(
+				err, CREEL_E_USAGE, 0,
+				"that cannot be the name of a cell or a secret: letters, digits, "
+				"'-' and '_', a letter or digit first");
 		return verbs[i].run(cli, argc - 1, argv + 1, err);
 	}
-	return creel_err_set(err, CREEL_E_USAGE, 0,
-			     "usage: creel secret set|list|rm|import|rekey|unlock|lock; see creel secret --help");
+	return creel_err_set(
+		err, CREEL_E_USAGE, 0,
+		"usage: creel secret set|list|rm|import|rekey|unlock|lock; see creel secret --help");
 }

@@ -36,7 +36,7 @@ static void row(json_t *c)
 		       json_integer_value(json_object_get(c, "memory_mib")));
 	printf("%-16s %-9s %8s %11s  %-4s %-12.12s ", str(c, "cell"), str(c, "state"), up, memory,
 	       str(c, "accelerator"), str(c, "image"));
-	json_array_foreach(json_object_get(c, "publish"), i, port)
+	json_array_foreach (json_object_get(c, "publish"), i, port)
 		printf("%s%s%s", i ? "," : "", str(port, "port"),
 		       json_is_true(json_object_get(port, "open")) ? "" : "(closed)");
 	putchar('\n');
@@ -61,7 +61,7 @@ int cmd_status(struct creel_cli *cli, int argc, char **argv, struct creel_err *e
 		return creel_err_set(err, CREEL_E_USAGE, 0, "status takes no argument");
 	int r = client_open(cli, false, &c, err);
 	if (r == 0)
-		r = client_need(&c, err);
+		r = client_look(&c, err);
 	if (r == CREEL_E_NOTFOUND) {
 		*err = (struct creel_err){0};
 		if (cli->json)
@@ -78,9 +78,9 @@ int cmd_status(struct creel_cli *cli, int argc, char **argv, struct creel_err *e
 		json_dumpf(j, stdout, JSON_COMPACT);
 		putchar('\n');
 	} else {
-		printf("%-16s %-9s %8s %11s  %-4s %-12s %s\n", "CELL", "STATE", "UPTIME", "MEMORY/MiB",
-		       "ACC", "IMAGE", "PORTS");
-		json_array_foreach(json_object_get(j, "cells"), i, cell)
+		printf("%-16s %-9s %8s %11s  %-4s %-12s %s\n", "CELL", "STATE", "UPTIME", "MEMORY/MiB", "ACC",
+		       "IMAGE", "PORTS");
+		json_array_foreach (json_object_get(j, "cells"), i, cell)
 			row(cell);
 		const char *record = json_string_value(json_object_get(j, "record"));
 		if (record && strcmp(record, "ok") != 0)

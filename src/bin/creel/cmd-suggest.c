@@ -84,7 +84,8 @@ static void event_seen(struct suggestion *s, const char *cell, json_t *e)
 	} else if (strcmp(kind, "dns.query") == 0) {
 		const char *name = json_string_value(json_object_get(e, "name"));
 		const char *addrs = json_string_value(json_object_get(e, "addresses"));
-		struct entry *at = name && addrs && addrs[0] && !strstr(name, ".creel") ? entry_of(s, name) : NULL;
+		struct entry *at = name && addrs && addrs[0] && !strstr(name, ".creel") ? entry_of(s, name)
+											: NULL;
 		if (at)
 			at->queries++;
 	}
@@ -165,11 +166,13 @@ static int show(struct suggestion *s, bool json)
 		if (e->flows == 0 && !resolved)
 			continue;
 		if (!json)
-			printf("    - \"%s\" # %s, %u time%s\n", e->text, resolved ? "resolved, not connected to" : "used",
-			       resolved ? e->queries : e->flows, (resolved ? e->queries : e->flows) == 1 ? "" : "s");
+			printf("    - \"%s\" # %s, %u time%s\n", e->text,
+			       resolved ? "resolved, not connected to" : "used",
+			       resolved ? e->queries : e->flows,
+			       (resolved ? e->queries : e->flows) == 1 ? "" : "s");
 		else
-			json_array_append_new(allow, json_pack("{s:s,s:i,s:i}", "entry", e->text, "flows", (int)e->flows,
-							       "queries", (int)e->queries));
+			json_array_append_new(allow, json_pack("{s:s,s:i,s:i}", "entry", e->text, "flows",
+							       (int)e->flows, "queries", (int)e->queries));
 	}
 	if (json) {
 		json_t *j = json_pack("{s:s,s:O}", "mode", "listed", "allow", allow);

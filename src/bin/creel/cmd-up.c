@@ -5,6 +5,8 @@
 #include "cmds.h"
 #include "linux/memfd.h"
 #include "load.h"
+#include "missing.h"
+#include "notify.h"
 #include "planmake.h"
 #include "secrets.h"
 #include "where.h"
@@ -23,6 +25,7 @@ static void on_interrupt(int sig)
 /* One cell on its way up. */
 struct coming {
 	const struct creel_cell_cfg *cfg;
+	struct creel_image image;
 	bool began; /* it was not running: what fails is taken down again */
 	bool done;
 	json_int_t serial;
@@ -59,28 +62,37 @@ static void say(const struct coming *c, const char *what)
 		seconds(&c->since));
 }
 
+/* An image that cannot be had ends it all before a daemon, a key or a cell is there. */
+static int image(struct coming *c, int dirfd, struct creel_err *err)
+{
+	struct load_recipe autoclean(load_recipe_fini) recipe = {.dirfd = -1};
+	int r = load_cell_recipe(c->cfg, dirfd, &recipe, err);
+
+	if (r == 0)
+		r = load_image(&recipe, dirfd, false, &c->image, NULL, err);
+	return r < 0 ? creel_err_add(err, "image of cell '%s', nothing was started", c->cfg->name.s) : 0;
+}
+
 static int prepare(struct up *u, struct coming *c, const struct netplan *net, int dirfd,
 		   struct creel_err *err)
 {
 	struct planmake autoclean(planmake_fini) p = {0};
 	struct load_recipe autoclean(load_recipe_fini) recipe = {.dirfd = -1};
-	struct creel_image image = {0};
 	bool kvm = false;
 
-	int r = load_recipe(c->cfg->recipe.s, dirfd, &recipe, err);
+	int r = load_cell_recipe(c->cfg, dirfd, &recipe, err);
 	if (r == 0)
-		r = load_image(&recipe, dirfd, false, &image, NULL, err);
+		r = client_built(&u->client, c->cfg->recipe.s, &c->image, err);
 	if (r == 0)
-		r = accel_kvm(&image, &kvm, err);
+		r = accel_kvm(&c->image, &kvm, err);
 	if (r == 0)
-		r = planmake(net, u->config, c->cfg, &recipe.recipe, recipe.dirfd, &image, kvm, &p, err);
+		r = planmake(net, u->config, c->cfg, &recipe.recipe, recipe.dirfd, &c->image, kvm, &p, err);
 	if (r < 0)
 		return r;
 	autofd int plan = creel_memfd_sealed("plan", p.text.data, p.text.len, err);
 	autofd int boot = plan < 0 ? -1 : creel_memfd_sealed("boot", p.boot.data, p.boot.len, err);
 	autofd int given = boot < 0 ? -1 : secrets_given(c->cfg, dirfd, err);
-	autofd int policy =
-		given < 0 ? -1 : creel_memfd_sealed("policy", p.policy.data, p.policy.len, err);
+	autofd int policy = given < 0 ? -1 : creel_memfd_sealed("policy", p.policy.data, p.policy.len, err);
 	return policy < 0 ? err->code : client_plan(&u->client, plan, boot, given, policy, err);
 }
 
@@ -113,8 +125,7 @@ static void show_services(struct coming *c, json_t *services)
 	size_t i, n = 0;
 	json_t *s;
 
-	json_array_foreach(services, i, s)
-	{
+	json_array_foreach (services, i, s) {
 		const char *name = json_string_value(json_object_get(s, "name"));
 		const char *state = json_string_value(json_object_get(s, "state"));
 		int w = snprintf(now + n, sizeof(now) - n, "%s%s %s", n ? ", " : "", name ? name : "?",
@@ -150,8 +161,8 @@ static int follow(struct up *u, struct coming *c, struct creel_err *err)
 		show_services(c, json_object_get(j, "services"));
 		bool ready = state && strcmp(state, "ready") == 0;
 		if (ready && json_is_false(json_object_get(j, "current"))) {
-			r = creel_err_set(err, CREEL_E_CHILD, 0, "cell '%s' runs on as it was: %s", c->cfg->name.s,
-					  why && why[0] ? why : "the change was not made");
+			r = creel_err_set(err, CREEL_E_CHILD, 0, "cell '%s' runs on as it was: %s",
+					  c->cfg->name.s, why && why[0] ? why : "the change was not made");
 		} else if (ready) {
 			say(c, "ready");
 			c->done = true;
@@ -198,7 +209,8 @@ static int wanted(struct up *u, const struct creel_config *config, int argc, cha
 	for (int i = 1; i < argc; i++) {
 		const struct creel_cell_cfg *c = creel_config_cell(config, argv[i]);
 		if (!c)
-			return creel_err_set(err, CREEL_E_USAGE, 0, "no cell '%s' in %s", argv[i], config->file);
+			return creel_err_set(err, CREEL_E_USAGE, 0, "no cell '%s' in %s", argv[i],
+					     config->file);
 		if (u->n == ELEMENTSOF(u->cells))
 			return creel_err_set(err, CREEL_E_TOOBIG, 0, "too many cells");
 		u->cells[u->n++] = (struct coming){.cfg = c};
@@ -211,30 +223,34 @@ static int wanted(struct up *u, const struct creel_config *config, int argc, cha
 	return 0;
 }
 
-/* What the file asks for and this version does not do is said before anything is started. */
-static void warn(const struct coming *c)
+/* What the file asks for and this host has not is said before anything is started. */
+static void warn(const struct up *u, const struct coming *c)
 {
-	const struct creel_cell_cfg *f = c->cfg;
+	const char *no_six = netplan_no_six(u->config, c->cfg);
 
-	if (f->broker.n > 0)
-		fprintf(stderr, "creel: %s: there is no broker yet\n", f->name.s);
-	if (f->ipv6.v)
-		fprintf(stderr, "creel: %s: has IPv4 alone: ipv6 is not written yet\n", f->name.s);
+	if (no_six)
+		fprintf(stderr, "creel: %s: ipv6: %s\n", c->cfg->name.s, no_six);
 }
 
-static int unsupported(const struct coming *c, struct creel_err *err)
+/* All of it at once, so that nobody meets the second only after the first was mended. */
+static int complete(const struct up *u, int dirfd, struct creel_err *err)
 {
-	const struct creel_cell_cfg *f = c->cfg;
+	struct missing autoclean(missing_fini) m = {0};
+	int r = 0;
 
-	if (f->docker.v)
-		return creel_err_set(err, CREEL_E_UNSUPP, 0, "cell '%s': docker is not written yet",
-				     f->name.s);
-	return 0;
+	missing_init(&m);
+	for (size_t i = 0; r == 0 && i < u->n; i++)
+		r = missing_look(&m, u->config, u->cells[i].cfg, dirfd, u->client.state, err);
+	if (r < 0 || m.n == 0)
+		return r;
+	fprintf(stderr, "creel: missing:\n%s", creel_buf_str(&m.lines));
+	return creel_err_set(err, CREEL_E_NOTFOUND, 0, "%zu %s missing, see above; nothing was started", m.n,
+			     m.n == 1 ? "thing is" : "things are");
 }
 
 static int begin(struct up *u, int dirfd, struct creel_err *err)
 {
-	struct netplan autoclean(netplan_fini) net = {0};
+	struct netplan autoclean(netplan_fini) net = {.dirfd = dirfd};
 	bool started = false;
 	int r = client_start(&u->client, &started, err);
 
@@ -252,12 +268,12 @@ static int begin(struct up *u, int dirfd, struct creel_err *err)
 
 static int up(struct up *u, int dirfd, struct creel_err *err)
 {
-	int r = 0;
+	int r = complete(u, dirfd, err);
 
 	for (size_t i = 0; r == 0 && i < u->n; i++)
-		r = unsupported(&u->cells[i], err);
+		warn(u, &u->cells[i]);
 	for (size_t i = 0; r == 0 && i < u->n; i++)
-		warn(&u->cells[i]);
+		r = image(&u->cells[i], dirfd, err);
 	if (r < 0)
 		return r;
 	for (int tries = 0;; tries++) {
@@ -296,6 +312,8 @@ int cmd_up(struct creel_cli *cli, int argc, char **argv, struct creel_err *err)
 	(void)sigaction(SIGINT, &sa, NULL); /* no SA_RESTART: a wait for an answer ends */
 	(void)sigaction(SIGTERM, &sa, NULL);
 	r = up(&u, dir, err);
+	if (r == 0)
+		r = notify_start(&u.client, &config, err);
 	client_close(&u.client);
 	return r;
 }

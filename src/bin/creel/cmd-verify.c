@@ -15,8 +15,7 @@ struct opts {
 	const char *seal; /* where the key and the signed head are: NULL, the record's own folder */
 };
 
-static int opts_parse(struct creel_cli *cli, int argc, char **argv, struct opts *o,
-		      struct creel_err *err)
+static int opts_parse(struct creel_cli *cli, int argc, char **argv, struct opts *o, struct creel_err *err)
 {
 	static const struct option options[] = {
 		{"key", required_argument, NULL, 'k'}, {"head", required_argument, NULL, 'H'}, {0}};
@@ -53,16 +52,14 @@ static int head_parse(const char *text, struct creel_link_state *ret, struct cre
 	size_t n = 0;
 
 	if (sscanf(text, "%20llu:%64[0-9a-f]%c", &seq, hex, &end) != 2 || seq == 0 ||
-	    sodium_hex2bin(ret->hash, CREEL_HASH, hex, strlen(hex), NULL, &n, NULL) != 0 ||
-	    n != CREEL_HASH)
+	    sodium_hex2bin(ret->hash, CREEL_HASH, hex, strlen(hex), NULL, &n, NULL) != 0 || n != CREEL_HASH)
 		return creel_err_set(err, CREEL_E_USAGE, 0, "--head is SEQ:HASH, with 64 hexadecimal digits");
 	ret->seq = seq;
 	return 0;
 }
 
 /* @return 1 a head was found, 0 none */
-static int head_find(int dirfd, const struct opts *o, struct creel_link_state *ret,
-		     struct creel_err *err)
+static int head_find(int dirfd, const struct opts *o, struct creel_link_state *ret, struct creel_err *err)
 {
 	uint8_t pub[32];
 	int r;

@@ -21,8 +21,19 @@ int cmd_shell(struct creel_cli *cli, int argc, char **argv, struct creel_err *er
 int cmd_logs(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_secret(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_events(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_killswitch(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
+int cmd_model(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_open(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 int cmd_scan(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 
 /* cmd-suggest.c: a part of `creel policy` */
 int policy_suggest(struct creel_cli *cli, const char *cell, struct creel_err *err);
+
+/* become.c */
+/**
+ * Become the program @p name, of which a verb is: its argv, and `--json` when that was given. With `--state-dir`
+ * the models are below it too: $CREEL_MODELS.
+ *
+ * @return only when it failed
+ */
+int cmd_become(const char *name, const struct creel_cli *cli, int argc, char **argv, struct creel_err *err);

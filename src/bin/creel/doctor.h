@@ -10,7 +10,17 @@
  */
 enum doctor_verdict { DOCTOR_YES, DOCTOR_NO, DOCTOR_MAYBE };
 
-enum { DOCTOR_TOOLS = 8 };
+enum { DOCTOR_TOOL_NFT = 5, DOCTOR_TOOL_SLIRP, DOCTOR_TOOL_NEWUIDMAP, DOCTOR_TOOLS };
+
+/* What this host's own firewall does to what cells send out: it is forwarded, as root. */
+struct doctor_wall {
+	bool known;            /* the rules could be read */
+	bool legacy;           /* there are rules of iptables-legacy, which were not */
+	size_t n_drops, n_let; /* chains that drop it; that would, but have rules for creel-* */
+	bool iptables,
+		docker; /* of the first that drops: it is iptables'; it has Docker's chain for its user */
+	char family[8], table[64], chain[64];
+};
 
 struct doctor_live {
 	uid_t uid;
@@ -18,9 +28,11 @@ struct doctor_live {
 	int kvm; /* of opening /dev/kvm: 0 or an errno; so are the next ones */
 	int tun;
 	int userns; /* of making a user and a network namespace */
-	int nft;    /* of a question to nf_tables in them */
-	int audit;  /* of a question to the kernel's audit */
-	bool audit_on;
+	struct doctor_wall wall;
+	int nft;   /* of a question to nf_tables in them */
+	int audit; /* of a question to the kernel's audit */
+	bool audit_on, audit_locked;
+	int fanotify;             /* of making one */
 	bool kvm_known, kvm_runs; /* a guest was booted under it */
 	char kvm_why[160];
 	bool image; /* the base image is in the cache: a guest could be booted */
@@ -46,12 +58,13 @@ struct doctor_finding {
 enum { DOCTOR_ROWS = 16 + DOCTOR_TOOLS };
 
 /** @param root  "" or a recorded tree's folder. @return how many of @p ret were filled */
-size_t doctor_look(const char *root, const struct doctor_live *live,
-		   struct doctor_finding ret[DOCTOR_ROWS]);
+size_t doctor_look(const char *root, const struct doctor_live *live, struct doctor_finding ret[DOCTOR_ROWS]);
 
 /** Where the tool is below @p root; NULL: nowhere. @p buf holds the answer */
-const char *doctor_tool_find(const char *root, const struct doctor_tool *tool, char *buf,
-			     size_t size);
+const char *doctor_tool_find(const char *root, const struct doctor_tool *tool, char *buf, size_t size);
+
+/** @param text  what `nft -j list ruleset` printed. @return ret->known */
+bool doctor_wall_read(const char *text, size_t len, struct doctor_wall *ret);
 
 /** Try everything on this host. Boots a guest once, for ten seconds at most, when it can. */
 void doctor_try(struct doctor_live *ret);
@@ -63,5 +76,4 @@ void doctor_try(struct doctor_live *ret);
  * @param ret  what was done, in words
  * @return true: something was done, so it is worth looking again
  */
-bool doctor_fix(const struct doctor_finding *f, const struct doctor_live *live, char *ret,
-		size_t size);
+bool doctor_fix(const struct doctor_finding *f, const struct doctor_live *live, char *ret, size_t size);

@@ -15,6 +15,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fanotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -28,8 +29,7 @@ static int opens(const char *path)
 }
 
 /* One question over netlink. @return 0 and the answer's octets after its header, or an errno */
-static int netlink_ask(int protocol, uint16_t type, const void *body, size_t len, void *ret,
-		       size_t size)
+static int netlink_ask(int protocol, uint16_t type, const void *body, size_t len, void *ret, size_t size)
 {
 	static const struct timeval patience = {.tv_sec = 2};
 	struct {
@@ -64,8 +64,8 @@ static int nft_ask(void)
 	const struct nfgenmsg body = {.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0};
 	char answer[64];
 
-	return netlink_ask(NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, &body,
-			   sizeof(body), answer, sizeof(answer));
+	return netlink_ask(NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, &body, sizeof(body),
+			   answer, sizeof(answer));
 }
 
 /* Exit status of a child that did it, as an errno; 255: it did not run */
@@ -99,6 +99,9 @@ static void audit_ask(struct doctor_live *v)
 
 	v->audit = netlink_ask(NETLINK_AUDIT, AUDIT_GET, "", 0, &s, sizeof(s));
 	v->audit_on = v->audit == 0 && s.enabled != 0;
+	v->audit_locked = v->audit == 0 && s.enabled == 2;
+	autofd int fan = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC, O_RDONLY);
+	v->fanotify = fan < 0 ? errno : 0;
 }
 
 static void disk_look(struct doctor_live *v)
@@ -118,30 +121,31 @@ static void disk_look(struct doctor_live *v)
 	v->disk_mib = (unsigned long long)st.f_bavail * st.f_frsize >> 20;
 }
 
-/* "QEMU emulator version 7.2.22 (Debian ...)": the first word that begins with a digit */
-static void version_read(const char *path, const char *option, char *ret, size_t size)
+/* What a program prints, up to @p size. @param both  what it says on standard error too */
+static size_t output_of(char *const argv[], bool both, char *ret, size_t size)
 {
-	char *const env[] = {(char[]){"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, (char[]){"LC_ALL=C"},
-			     NULL};
-	char *const argv[] = {(char *)(uintptr_t)path, (char *)(uintptr_t)option, NULL};
+	char *const env[] = {(char[]){"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, (char[]){"LC_ALL=C"}, NULL};
 	posix_spawn_file_actions_t fa;
-	char text[8192] = "";
 	size_t len = 0;
 	int out[2];
 	pid_t pid;
 
+	ret[0] = '\0';
 	if (pipe2(out, O_CLOEXEC) < 0)
-		return;
+		return 0;
 	posix_spawn_file_actions_init(&fa);
 	posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&fa, out[1], 1);
-	posix_spawn_file_actions_adddup2(&fa, out[1], 2);
-	int e = posix_spawn(&pid, path, &fa, NULL, argv, env);
+	if (both)
+		posix_spawn_file_actions_adddup2(&fa, out[1], 2);
+	else
+		posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
+	int e = posix_spawn(&pid, argv[0], &fa, NULL, argv, env);
 	posix_spawn_file_actions_destroy(&fa);
 	close(out[1]);
 	struct pollfd p = {.fd = out[0], .events = POLLIN};
-	while (e == 0 && len + 1 < sizeof(text) && poll(&p, 1, 5000) > 0) {
-		ssize_t n = read(out[0], text + len, sizeof(text) - 1 - len);
+	while (e == 0 && len + 1 < size && poll(&p, 1, 5000) > 0) {
+		ssize_t n = read(out[0], ret + len, size - 1 - len);
 		if (n <= 0)
 			break;
 		len += (size_t)n;
@@ -151,7 +155,17 @@ static void version_read(const char *path, const char *option, char *ret, size_t
 		(void)kill(pid, SIGKILL);
 		(void)waitpid(pid, NULL, 0);
 	}
-	text[len] = '\0';
+	ret[len] = '\0';
+	return len;
+}
+
+/* "QEMU emulator version 7.2.22 (Debian ...)": the first word that begins with a digit */
+static void version_read(const char *path, const char *option, char *ret, size_t size)
+{
+	char *const argv[] = {(char *)(uintptr_t)path, (char *)(uintptr_t)option, NULL};
+	char text[8192];
+
+	(void)output_of(argv, true, text, sizeof(text));
 	for (char *save = NULL, *w = strtok_r(text, " \n\tv(", &save); w;
 	     w = strtok_r(NULL, " \n\tv(", &save))
 		if (w[0] >= '0' && w[0] <= '9' && strchr(w, '.')) {
@@ -177,6 +191,22 @@ static void kvm_try(struct doctor_live *v)
 		accel_known(&v->kvm_known, &v->kvm_runs, v->kvm_why, sizeof(v->kvm_why));
 }
 
+static void wall_look(struct doctor_wall *ret)
+{
+	enum { MOST = 32 << 20 }; /* of a host with many containers */
+	char path[512], tables[64] = "";
+
+	if (!doctor_tool_find("", &doctor_tools[DOCTOR_TOOL_NFT], path, sizeof(path)) || geteuid() != 0)
+		return;
+	char *const argv[] = {path, (char[]){"-j"}, (char[]){"list"}, (char[]){"ruleset"}, NULL};
+	autofree char *text = malloc(MOST);
+	if (text)
+		(void)doctor_wall_read(text, output_of(argv, false, text, MOST), ret);
+	autofile FILE *f = fopen("/proc/net/ip_tables_names", "re");
+	while (f && fgets(tables, sizeof(tables), f))
+		ret->legacy |= strcmp(tables, "filter\n") == 0;
+}
+
 void doctor_try(struct doctor_live *ret)
 {
 	struct passwd *pw = getpwuid(geteuid());
@@ -191,6 +221,7 @@ void doctor_try(struct doctor_live *ret)
 	ret->tun = opens("/dev/net/tun");
 	ret->userns = in_child(userns_make);
 	ret->nft = in_child(nft_in_userns);
+	wall_look(&ret->wall);
 	audit_ask(ret);
 	disk_look(ret);
 	kvm_try(ret);
@@ -205,8 +236,7 @@ void doctor_try(struct doctor_live *ret)
 
 static bool modprobe(const char *module)
 {
-	char *const argv[] = {(char[]){"modprobe"}, (char[]){"-q"}, (char *)(uintptr_t)module,
-			      NULL};
+	char *const argv[] = {(char[]){"modprobe"}, (char[]){"-q"}, (char *)(uintptr_t)module, NULL};
 	char *const env[] = {(char[]){"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, NULL};
 	pid_t pid;
 	int ws = 0;
@@ -231,19 +261,17 @@ bool doctor_fix(const struct doctor_finding *f, const struct doctor_live *v, cha
 	if (strcmp(f->check, "kvm") == 0 && v->kvm == 0 && v->kvm_known) {
 		(void)snprintf(path, sizeof(path), "%s/accelerator", v->cache);
 		if (unlink(path) == 0) {
-			(void)snprintf(ret, size,
-				       "forgot the earlier answer, so that it is tried again");
+			(void)snprintf(ret, size, "forgot the earlier answer, so that it is tried again");
 			return true;
 		}
 	}
 	for (size_t i = 0; v->uid == 0 && i < ELEMENTSOF(loads); i++)
-		for (size_t k = 0;
-		     k < 2 && strcmp(f->check, loads[i].check) == 0 && loads[i].modules[k]; k++) {
+		for (size_t k = 0; k < 2 && strcmp(f->check, loads[i].check) == 0 && loads[i].modules[k];
+		     k++) {
 			if (strcmp(f->check, "kvm") == 0 && v->kvm == 0)
 				continue; /* it is loaded: it only runs no guest */
 			if (modprobe(loads[i].modules[k])) {
-				(void)snprintf(ret, size, "loaded the module %s",
-					       loads[i].modules[k]);
+				(void)snprintf(ret, size, "loaded the module %s", loads[i].modules[k]);
 				return true;
 			}
 		}

@@ -21,8 +21,7 @@ static void man_line(const char *s, size_t n)
 	putchar('\n');
 }
 
-static void man_block(const char *head, const char *s, const char *end, const char *indent,
-		      size_t strip)
+static void man_block(const char *head, const char *s, const char *end, const char *indent, size_t strip)
 {
 	if (s >= end)
 		return;
@@ -49,8 +48,7 @@ void helpgen_man(void)
 		man_line(v->summary, strlen(v->summary));
 		man_block("", help, ex ? ex : end, "", 0);
 		if (ex)
-			man_block(".Pp\nExamples:\n", ex + line_len(ex) + 1, end, " -offset indent",
-				  2);
+			man_block(".Pp\nExamples:\n", ex + line_len(ex) + 1, end, " -offset indent", 2);
 	}
 }
 
@@ -74,8 +72,7 @@ void helpgen_events(void)
  * @p what is what the line says of it.
  */
 static void options_each(const struct creel_verb *v,
-			 void (*put)(const char *option, size_t n, const char *what, size_t len,
-				     bool value))
+			 void (*put)(const char *option, size_t n, const char *what, size_t len, bool value))
 {
 	const char *s = v->help ? v->help : "";
 
@@ -133,9 +130,8 @@ static void bash(void)
 	for (const struct creel_verb *v = creel_verbs; v->name; v++) {
 		printf("\t%s) words+=' --help", v->name);
 		options_each(v, bash_option);
-		printf("'%s ;;\n", strstr(v->args, "CELL")
-					   ? "; [[ $cur == -* ]] || words=$(_creel_cells)"
-					   : "");
+		printf("'%s ;;\n",
+		       strstr(v->args, "CELL") ? "; [[ $cur == -* ]] || words=$(_creel_cells)" : "");
 	}
 	puts("\tesac\n"
 	     "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
@@ -205,8 +201,8 @@ static const char *fish_verb;
 static void fish_option(const char *o, size_t n, const char *what, size_t len, bool value)
 {
 	printf("complete -c creel -n '__fish_seen_subcommand_from %s' %s %.*s%s -d ", fish_verb,
-	       o[1] == '-' ? "-l" : "-s", (int)(n - (o[1] == '-' ? 2 : 1)),
-	       o + (o[1] == '-' ? 2 : 1), value ? " -r" : "");
+	       o[1] == '-' ? "-l" : "-s", (int)(n - (o[1] == '-' ? 2 : 1)), o + (o[1] == '-' ? 2 : 1),
+	       value ? " -r" : "");
 	putchar('\'');
 	for (size_t i = 0; i < len; i++)
 		printf(what[i] == '\'' || what[i] == '\\' ? "\\%c" : "%c", what[i]);

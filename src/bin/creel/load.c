@@ -41,15 +41,26 @@ int load_recipe(const char *name, int dirfd, struct load_recipe *ret, struct cre
 	if (!creel_recipe_is_path(name)) {
 		r = creel_image_builtin(name, &ret->recipe, err);
 		if (r == CREEL_E_NOTFOUND)
-			r = creel_err_set(err, CREEL_E_UNSUPP, 0,
-					  "recipe '%s' cannot be built yet: base and openclaw can, and a file's "
-					  "path with a '/'",
-					  name);
+			r = creel_err_set(
+				err, CREEL_E_UNSUPP, 0,
+				"no recipe '%s': base, openclaw, gog and gh are built in; a file's path "
+				"has a '/'",
+				name);
 	} else {
 		r = creel_recipe_load_file(dirfd, name, &ret->recipe, &ret->dirfd, &diags, err);
 		(void)creel_diags_print(&diags, CREEL_DIAG_ERROR, &text, &ignored);
 		fputs(creel_buf_str(&text), stderr);
 	}
 	ret->have = r == 0;
+	return r;
+}
+
+int load_cell_recipe(const struct creel_cell_cfg *cell, int dirfd, struct load_recipe *ret,
+		     struct creel_err *err)
+{
+	int r = load_recipe(cell->recipe.s, dirfd, ret, err);
+
+	if (r == 0 && cell->docker.v)
+		ret->recipe.docker.v = 1;
 	return r;
 }

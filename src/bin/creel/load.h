@@ -19,6 +19,9 @@ CREEL_DEFINE_CLEANUP(struct load_recipe, load_recipe_fini)
 /** A built-in, or a file (with a '/'); what is wrong in it is printed here.
  *  @param dirfd  the folder that a path is relative to */
 int load_recipe(const char *name, int dirfd, struct load_recipe *ret, struct creel_err *err);
+/** A cell's: with what the cell adds to it (`docker`). */
+int load_cell_recipe(const struct creel_cell_cfg *cell, int dirfd, struct load_recipe *ret,
+		     struct creel_err *err);
 
 /**
  * Find or build the image, with what is being done and how far on standard error; a failing tool's last
@@ -34,5 +37,5 @@ int load_image(const struct load_recipe *recipe, int config_dirfd, bool update, 
 const char *load_lock_name(const char *recipe);
 
 /** Which image would that be, and is it there? Nothing is built; its id is "" when only a build can tell. */
-int load_image_look(const struct load_recipe *recipe, int config_dirfd, struct creel_image *ret, bool *ret_there,
-		    struct creel_err *err);
+int load_image_look(const struct load_recipe *recipe, int config_dirfd, struct creel_image *ret,
+		    bool *ret_there, struct creel_err *err);

@@ -1,20 +1,20 @@
 #include "loadcheck.h"
 #include "base/cleanup.h"
 #include "base/closest.h"
+#include "engine/cellbroker.h"
 #include "engine/cellgate.h"
 #include "image/image.h"
 #include "policy/entry.h"
 #include <string.h>
 
-static void entries(const struct creel_config *c, const struct creel_strs *list, bool deny,
-		    struct creel_diags *diags)
+static void entries(const char *file, const struct creel_strs *list, bool deny, struct creel_diags *diags)
 {
 	struct creel_entry entry;
 
 	for (size_t i = 0; i < list->n; i++) {
 		struct creel_err why = {0};
 		if (creel_entry_parse(list->v[i].s, deny, &entry, &why) < 0)
-			creel_diag_add(diags, CREEL_DIAG_ERROR, c->file, list->v[i].pos,
+			creel_diag_add(diags, CREEL_DIAG_ERROR, file, list->v[i].pos,
 				       "`%.200s`: %s; it is NAME, *.NAME, NAME:PORT[/raw|/udp] or "
 				       "CIDR:PORT[/udp]",
 				       list->v[i].s, why.msg);
@@ -22,8 +22,8 @@ static void entries(const struct creel_config *c, const struct creel_strs *list,
 }
 
 /* Rule by rule, so that all that are wrong are told; then all together, for what two may be. */
-static int gate(const struct creel_config *c, const struct creel_cell_cfg *cell,
-		struct creel_diags *diags, struct creel_err *err)
+static int gate(const struct creel_config *c, const struct creel_cell_cfg *cell, struct creel_diags *diags,
+		struct creel_err *err)
 {
 	const struct creel_strs *lists[] = {&cell->gate.allow, &cell->gate.ask, &cell->gate.deny};
 	struct creel_verbs autoclean(creel_verbs_fini) table = {0};
@@ -38,8 +38,11 @@ static int gate(const struct creel_config *c, const struct creel_cell_cfg *cell,
 		for (size_t i = 0; i < lists[k]->n; i++) {
 			struct creel_gate autoclean(creel_gate_fini) g = {0};
 			struct creel_cell_cfg one = *cell;
-			one.gate.ask = one.gate.deny = (struct creel_strs){0};
-			one.gate.allow = (struct creel_strs){&lists[k]->v[i], 1, lists[k]->pos};
+			/* in its own list: what `deny` may say is not what `allow` may */
+			struct creel_strs *of_one[] = {&one.gate.allow, &one.gate.ask, &one.gate.deny};
+			for (size_t j = 0; j < ELEMENTSOF(of_one); j++)
+				*of_one[j] = (struct creel_strs){0};
+			*of_one[k] = (struct creel_strs){&lists[k]->v[i], 1, lists[k]->pos};
 			if (creel_cellgate_init(&g, c, &one, diags, &why) == CREEL_E_NOMEM)
 				return creel_err_nomem(err);
 		}
@@ -50,12 +53,21 @@ static int gate(const struct creel_config *c, const struct creel_cell_cfg *cell,
 	return r == CREEL_E_NOMEM ? creel_err_nomem(err) : 0;
 }
 
+static int broker(const struct creel_config *c, const struct creel_cell_cfg *cell, struct creel_diags *diags,
+		  struct creel_err *err)
+{
+	autofree struct creel_brokers *b = malloc(sizeof(*b));
+	struct creel_err why = {0};
+	int r = b ? creel_cellbroker_init(b, c, cell, diags, &why) : CREEL_E_NOMEM;
+
+	return r == CREEL_E_NOMEM ? creel_err_nomem(err) : 0;
+}
+
 /* The same recipe of two cells is read, and what is wrong in it told, once. */
 static bool seen(const struct creel_config *c, size_t at)
 {
 	for (size_t i = 0; i < at; i++)
-		if (c->cells.v[i].recipe.s &&
-		    strcmp(c->cells.v[i].recipe.s, c->cells.v[at].recipe.s) == 0)
+		if (c->cells.v[i].recipe.s && strcmp(c->cells.v[i].recipe.s, c->cells.v[at].recipe.s) == 0)
 			return true;
 	return false;
 }
@@ -77,8 +89,7 @@ static int recipe(const struct creel_config *c, size_t at, int dirfd, struct cre
 		r = creel_image_builtin(name, &own, &why);
 	if (r == CREEL_E_NOMEM)
 		return creel_err_nomem(err);
-	if (r <
-	    0) /* missing, or told in diags; a built-in that is not written yet is up's to refuse */
+	if (r < 0) /* missing, or told in diags */
 		return 0;
 	for (size_t i = at; r == 0 && i < c->cells.n; i++)
 		if (c->cells.v[i].recipe.s && strcmp(c->cells.v[i].recipe.s, name) == 0)
@@ -92,9 +103,12 @@ int load_check(void *ctx, const struct creel_config *c, int dirfd, struct creel_
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < c->cells.n; i++) {
-		entries(c, &c->cells.v[i].egress.allow, false, diags);
-		entries(c, &c->cells.v[i].egress.deny, true, diags);
+		entries(c->file, &c->cells.v[i].egress.allow, false, diags);
+		entries(c->file, &c->cells.v[i].egress.deny, true, diags);
+		entries(c->approved_file, &c->cells.v[i].egress.approved, false, diags);
 		r = gate(c, &c->cells.v[i], diags, err);
+		if (r == 0)
+			r = broker(c, &c->cells.v[i], diags, err);
 		if (r == 0)
 			r = recipe(c, i, dirfd, diags, err);
 	}

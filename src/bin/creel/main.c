@@ -39,8 +39,7 @@ static const struct creel_verb *verb_find(const char *name, struct creel_err *er
 	}
 	const char *near = creel_closest(name, names, n);
 	if (near)
-		creel_err_set(err, CREEL_E_USAGE, 0, "unknown verb '%s'; did you mean '%s'?", name,
-			      near);
+		creel_err_set(err, CREEL_E_USAGE, 0, "unknown verb '%s'; did you mean '%s'?", name, near);
 	else
 		creel_err_set(err, CREEL_E_USAGE, 0, "unknown verb '%s'; see creel --help", name);
 	return NULL;
@@ -70,8 +69,8 @@ static int option_value(int argc, char **argv, int *i, const char *name, const c
 }
 
 /* Move the global options out of argv; what stays is the verb and its own words. */
-static int globals_take(int *argc, char **argv, struct creel_cli *cli, bool *ret_help,
-			bool *ret_version, struct creel_err *err)
+static int globals_take(int *argc, char **argv, struct creel_cli *cli, bool *ret_help, bool *ret_version,
+			struct creel_err *err)
 {
 	int out = 1, r;
 	bool verb_seen = false, own_f = false;

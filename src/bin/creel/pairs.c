@@ -45,17 +45,20 @@ static int find(struct pairs *p, const struct creel_config *config, struct creel
 			const struct creel_cell_cfg *tool = creel_config_cell(config, s->pair.s);
 			if (!tool || tool->gate.pos.line == 0)
 				return creel_err_set(err, CREEL_E_CONFIG, 0,
-						     "%s:%u:%u: the pair's cell `%s` has no `gate:`", config->file,
-						     s->pair.pos.line, s->pair.pos.column, s->pair.s);
+						     "%s:%u:%u: the pair's cell `%s` has no `gate:`",
+						     config->file, s->pair.pos.line, s->pair.pos.column,
+						     s->pair.s);
 			if (p->n == PAIRS)
 				return creel_err_set(err, CREEL_E_CONFIG, 0, "over %d pairs", PAIRS);
-			p->v[p->n++] = (struct pair){.client = c->name.s, .secret = s->name.s, .tool = tool->name.s};
+			p->v[p->n++] = (struct pair){
+				.client = c->name.s, .secret = s->name.s, .tool = tool->name.s};
 		}
 	}
 	return 0;
 }
 
-int pairs_init(struct pairs *p, const char *state, const struct creel_config *config, bool make, struct creel_err *err)
+int pairs_init(struct pairs *p, const char *state, const struct creel_config *config, bool make,
+	       struct creel_err *err)
 {
 	struct creel_store autoclean(creel_store_fini) store = {.state = -1, .dir = -1, .lock = -1};
 	struct creel_err none = {0};
@@ -82,14 +85,16 @@ int pairs_init(struct pairs *p, const char *state, const struct creel_config *co
 	return r;
 }
 
-int pairs_plan(const struct pairs *p, const struct creel_cell_cfg *cell, struct creel_plan *plan, struct creel_err *err)
+int pairs_plan(const struct pairs *p, const struct creel_cell_cfg *cell, struct creel_plan *plan,
+	       struct creel_err *err)
 {
 	for (size_t i = 0; i < p->n; i++) {
 		if (strcmp(p->v[i].tool, cell->name.s) != 0)
 			continue;
 		if (plan->n_secrets == CREEL_PLAN_SECRETS)
 			return creel_err_set(err, CREEL_E_CONFIG, 0, "over %d secrets", CREEL_PLAN_SECRETS);
-		(void)snprintf(plan->secrets[plan->n_secrets].name, sizeof(plan->secrets[0].name), "%s", PAIRS_HOST_KEY);
+		(void)snprintf(plan->secrets[plan->n_secrets].name, sizeof(plan->secrets[0].name), "%s",
+			       PAIRS_HOST_KEY);
 		plan->secrets[plan->n_secrets++].source = CREEL_SOURCE_STORE;
 		return 0;
 	}

@@ -25,7 +25,9 @@ struct pairs {
  * @param make   make what is missing
  * @return 0, CREEL_E_CONFIG (a tool's cell has no gate), CREEL_E_DENIED (the store is locked), ...
  */
-int pairs_init(struct pairs *p, const char *state, const struct creel_config *config, bool make, struct creel_err *err);
+int pairs_init(struct pairs *p, const char *state, const struct creel_config *config, bool make,
+	       struct creel_err *err);
 
 /** The host key among the plan's secrets, when the cell is a tool's. @return 0, CREEL_E_CONFIG */
-int pairs_plan(const struct pairs *p, const struct creel_cell_cfg *cell, struct creel_plan *plan, struct creel_err *err);
+int pairs_plan(const struct pairs *p, const struct creel_cell_cfg *cell, struct creel_plan *plan,
+	       struct creel_err *err);

@@ -6,7 +6,6 @@
 #include "policy/policydiff.h"
 #include "policy/policytext.h"
 #include "where.h"
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,8 +18,8 @@ static int address_guess(struct creel_buf *lines, const struct creel_cidr *net, 
 	char addr[32];
 
 	for (uint32_t a = base + 2;; a++) {
-		(void)snprintf(addr, sizeof(addr), " %u.%u.%u.%u\n", a >> 24, a >> 16 & 255,
-			       a >> 8 & 255, a & 255);
+		(void)snprintf(addr, sizeof(addr), " %u.%u.%u.%u\n", a >> 24, a >> 16 & 255, a >> 8 & 255,
+			       a & 255);
 		if (!strstr(creel_buf_str(lines), addr))
 			return creel_buf_addf(lines, err, "%s%s", cell, addr);
 	}
@@ -35,8 +34,8 @@ int planchange_addresses(struct netplan *n, const char *state, const struct cree
 
 	creel_buf_init(&n->addresses, 1 << 17);
 	(void)snprintf(path, sizeof(path), "%s/addresses", state);
-	(void)snprintf(subnet, sizeof(subnet), "subnet %u.%u.%u.%u/%u\n", net->addr[0],
-		       net->addr[1], net->addr[2], net->addr[3], net->bits);
+	(void)snprintf(subnet, sizeof(subnet), "subnet %u.%u.%u.%u/%u\n", net->addr[0], net->addr[1],
+		       net->addr[2], net->addr[3], net->bits);
 	autofile FILE *f = fopen(path, "re");
 	/* of another network nothing is kept */
 	bool ours = f && fgets(line, sizeof(line), f) && strcmp(line, subnet) == 0;
@@ -65,7 +64,7 @@ static int plan_now(const struct netplan *net, const struct creel_config *config
 	char why[160];
 	bool known = false, kvm = false;
 
-	int r = load_recipe(cell->recipe.s, dirfd, &recipe, err);
+	int r = load_cell_recipe(cell, dirfd, &recipe, err);
 	if (r == 0)
 		r = load_image_look(&recipe, dirfd, &image, ret_image, err);
 	if (!image.id[0] && runs_from) /* only a build tells which it will be */
@@ -96,9 +95,7 @@ static int plan_running(struct creel_client *client, const char *cell, json_t **
 	int r = client_path(path, sizeof(path), cell, "/plan", err);
 	if (r == 0 && client_call(client, "GET", path, NULL, ret, &why) < 0) {
 		*ret = NULL;
-		return why.code == CREEL_E_NOTFOUND
-			       ? 0
-			       : creel_err_set(err, why.code, 0, "%s", why.msg);
+		return why.code == CREEL_E_NOTFOUND ? 0 : creel_err_set(err, why.code, 0, "%s", why.msg);
 	}
 	if (r == 0)
 		r = client_path(path, sizeof(path), cell, "", err);
@@ -110,36 +107,60 @@ static int plan_running(struct creel_client *client, const char *cell, json_t **
 	return r;
 }
 
-/* The policy that the cell runs under, where the monitor keeps it: root alone can look. */
-static bool policy_running(const struct creel_client *client, const char *cell,
-			   struct creel_buf *out)
+/* The policy that the cell runs under. @return 0 also when there is none: then the text is empty */
+static int policy_running(struct creel_client *client, const char *cell, struct creel_buf *out,
+			  struct creel_err *err)
 {
-	struct creel_err err = {0};
-	char path[PATH_MAX + 80];
-	ssize_t n;
+	struct creel_err why = {0};
+	json_t *j = NULL;
+	char path[96];
 
-	(void)snprintf(path, sizeof(path), "%s/run/cells/%.32s/policy", client->state, cell);
-	autofd int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	do {
-		if (creel_buf_reserve(out, 65536, &err) < 0)
-			return false;
-		n = read(fd, out->data + out->len, 65536);
-		out->len += n > 0 ? (size_t)n : 0;
-	} while (n > 0);
-	return n == 0;
+	int r = client_path(path, sizeof(path), cell, "/policy", err);
+	if (r < 0 || client_call(client, "GET", path, NULL, &j, &why) < 0)
+		return r;
+	const char *text = json_string_value(json_object_get(j, "policy"));
+	r = text ? creel_buf_adds(out, text, err) : 0;
+	json_decref(j);
+	return r;
 }
 
-/* Instead of the one line that the policy is another one: what that means, a line each. */
-static int policy_words(const struct creel_client *client, const char *cell,
-			const struct creel_buf *policy, json_t *changes, struct creel_err *err)
+/* What no word is for: where the other cells are. */
+static bool same_cells(const struct creel_policytext *a, const struct creel_policytext *b)
+{
+	if (a->spec.n_cells != b->spec.n_cells ||
+	    memcmp(&a->spec.subnet, &b->spec.subnet, sizeof(a->spec.subnet)) != 0)
+		return false;
+	for (size_t i = 0; i < a->spec.n_cells; i++) {
+		size_t k = 0;
+		while (k < b->spec.n_cells && (strcmp(a->cell[i].name, b->cell[k].name) != 0 ||
+					       memcmp(a->cell[i].addr.addr, b->cell[k].addr.addr, 16) != 0))
+			k++;
+		if (k == b->spec.n_cells)
+			return false;
+	}
+	return true;
+}
+
+/* Each line of @p words is a change from @p at on. */
+static int words_insert(json_t *changes, size_t at, struct creel_buf *words, struct creel_err *err)
+{
+	for (char *save = (char *)words->data, *line; (line = strsep(&save, "\n")) && *line;)
+		if (json_array_insert_new(
+			    changes, at++,
+			    json_pack("{s:s,s:n,s:n,s:b}", "what", line, "from", "to", "restart", 0)) < 0)
+			return creel_err_nomem(err);
+	return 0;
+}
+
+/* Instead of the one line that the policy is another one: what that means, a line each. Lines of the file
+ * that only moved are no change. */
+static int policy_words(struct creel_client *client, const char *cell, const struct creel_buf *policy,
+			json_t *changes, struct creel_err *err)
 {
 	struct creel_policytext autoclean(creel_policytext_fini) was = {0};
 	struct creel_policytext autoclean(creel_policytext_fini) will = {0};
 	struct creel_buf autoclean(creel_buf_fini) runs;
 	struct creel_buf autoclean(creel_buf_fini) words;
-	struct creel_err none = {0};
 	size_t i = 0;
 
 	creel_buf_init(&runs, CREEL_POLICYTEXT_MAX);
@@ -148,27 +169,24 @@ static int policy_words(const struct creel_client *client, const char *cell,
 	       strcmp(json_string_value(json_object_get(json_array_get(changes, i), "what")),
 		      PLANDIFF_POLICY) != 0)
 		i++;
-	if (i == json_array_size(changes) || !policy_running(client, cell, &runs) ||
-	    creel_policytext_read((const char *)runs.data, runs.len, NULL, NULL, &was, &none) < 0)
+	if (i == json_array_size(changes))
 		return 0;
-	int r = creel_policytext_read((const char *)policy->data, policy->len, NULL, NULL, &will,
-				      err);
+	int r = policy_running(client, cell, &runs, err);
+	if (r < 0 || runs.len == 0)
+		return r;
+	r = creel_policytext_read((const char *)runs.data, runs.len, NULL, NULL, &was, err);
+	if (r == 0)
+		r = creel_policytext_read((const char *)policy->data, policy->len, NULL, NULL, &will, err);
 	if (r == 0)
 		r = creel_policy_diff(&was.spec, &will.spec, &words, err);
-	if (r < 0 || words.len == 0)
+	if (r < 0 || (words.len == 0 && !same_cells(&was, &will)))
 		return r;
 	(void)json_array_remove(changes, i);
-	for (char *save = (char *)words.data, *line; (line = strsep(&save, "\n")) && *line;)
-		if (json_array_insert_new(changes, i++,
-					  json_pack("{s:s,s:n,s:n,s:b}", "what", line, "from", "to",
-						    "restart", 0)) < 0)
-			return creel_err_nomem(err);
-	return 0;
+	return words_insert(changes, i, &words, err);
 }
 
-int planchange(struct creel_client *client, const struct netplan *net,
-	       const struct creel_config *config, const struct creel_cell_cfg *cell, int dirfd,
-	       json_t *out, struct creel_err *err)
+int planchange(struct creel_client *client, const struct netplan *net, const struct creel_config *config,
+	       const struct creel_cell_cfg *cell, int dirfd, json_t *out, struct creel_err *err)
 {
 	json_t *running = NULL, *now = NULL, *changes = NULL;
 	struct creel_buf autoclean(creel_buf_fini) policy;
@@ -178,11 +196,10 @@ int planchange(struct creel_client *client, const struct netplan *net,
 
 	creel_buf_init(&policy, CREEL_POLICYTEXT_MAX);
 	int r = plan_running(client, cell->name.s, &running, &runs, err);
-	if (r == 0 &&
-	    plan_now(net, config, cell, dirfd, running, &now, &policy, &image, &why) < 0) {
+	if (r == 0 && plan_now(net, config, cell, dirfd, running, &now, &policy, &image, &why) < 0) {
 		json_decref(running);
-		json_t *said = json_pack("{s:s,s:b,s:[],s:s}", "change", "unknown", "restart", 0,
-					 "changes", "why", why.msg);
+		json_t *said = json_pack("{s:s,s:b,s:[],s:s}", "change", "unknown", "restart", 0, "changes",
+					 "why", why.msg);
 		r = said && json_object_update(out, said) == 0 ? 0 : creel_err_nomem(err);
 		json_decref(said);
 		return r;
@@ -201,11 +218,11 @@ int planchange(struct creel_client *client, const struct netplan *net,
 		bool restart = false;
 		json_t *v;
 		size_t i;
-		json_array_foreach(changes, i, v) restart |=
-			json_is_true(json_object_get(v, "restart"));
-		json_t *more = json_pack("{s:s,s:b,s:O,s:O,s:b}", "change", word, "restart",
-					 (int)restart, "changes", changes, "image",
-					 json_object_get(now, "image"), "image_ready", (int)image);
+		json_array_foreach (changes, i, v)
+			restart |= json_is_true(json_object_get(v, "restart"));
+		json_t *more = json_pack("{s:s,s:b,s:O,s:O,s:b}", "change", word, "restart", (int)restart,
+					 "changes", changes, "image", json_object_get(now, "image"),
+					 "image_ready", (int)image);
 		if (!more || json_object_update(out, more) < 0)
 			r = creel_err_nomem(err);
 		json_decref(more);

@@ -21,6 +21,5 @@ int planchange_addresses(struct netplan *n, const char *state, const struct cree
  * @param client  NULL when there is no creeld to ask: every cell is new then
  * @return 0, or what kept it from being looked at
  */
-int planchange(struct creel_client *client, const struct netplan *net,
-	       const struct creel_config *config, const struct creel_cell_cfg *cell, int dirfd,
-	       json_t *out, struct creel_err *err);
+int planchange(struct creel_client *client, const struct netplan *net, const struct creel_config *config,
+	       const struct creel_cell_cfg *cell, int dirfd, json_t *out, struct creel_err *err);

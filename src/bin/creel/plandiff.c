@@ -70,7 +70,9 @@ static json_t *find(json_t *list, json_t *like)
 	size_t i;
 	json_t *v;
 
-	json_array_foreach(list, i, v) if (same_element(like, v)) return v;
+	json_array_foreach (list, i, v)
+		if (same_element(like, v))
+			return v;
 	return NULL;
 }
 
@@ -80,8 +82,7 @@ static json_t *called(const char *before, const char *words, json_t *v)
 
 	if (json_is_string(name))
 		return json_sprintf("%s%s %s", before, words, json_string_value(name));
-	return json_sprintf("%s%s %s:%lld", before, words,
-			    json_string_value(json_object_get(v, "address")),
+	return json_sprintf("%s%s %s:%lld", before, words, json_string_value(json_object_get(v, "address")),
 			    json_integer_value(json_object_get(v, "host")));
 }
 
@@ -92,26 +93,22 @@ static bool lists(json_t *out, const char *words, json_t *from, json_t *to)
 	json_t *v, *old, *value;
 	size_t i;
 
-	json_array_foreach(from, i, v) if (!find(to, v)) ok =
-		ok && add(out, true, called("no ", words, v), json_null(), json_null());
-	json_array_foreach(to, i, v)
-	{
+	json_array_foreach (from, i, v)
+		if (!find(to, v))
+			ok = ok && add(out, true, called("no ", words, v), json_null(), json_null());
+	json_array_foreach (to, i, v) {
 		if (!(old = find(from, v))) {
-			ok = ok &&
-			     add(out, true, called("new ", words, v), json_null(), json_null());
+			ok = ok && add(out, true, called("new ", words, v), json_null(), json_null());
 			continue;
 		}
-		json_object_foreach(v, field, value)
-		{
+		json_object_foreach (v, field, value) {
 			json_t *was = json_object_get(old, field);
 			if (json_equal(was, value))
 				continue;
 			json_t *what = called("", words, v);
-			json_t *full = what ? json_sprintf("%s, %s", json_string_value(what), field)
-					    : NULL;
+			json_t *full = what ? json_sprintf("%s, %s", json_string_value(what), field) : NULL;
 			json_decref(what);
-			ok = ok &&
-			     add(out, true, full, shown(field, was, ""), shown(field, value, ""));
+			ok = ok && add(out, true, full, shown(field, was, ""), shown(field, value, ""));
 		}
 	}
 	return ok;
@@ -123,8 +120,7 @@ static bool net(json_t *out, json_t *from, json_t *to)
 	bool ok = true;
 	json_t *v;
 
-	json_object_foreach(to, key, v)
-	{
+	json_object_foreach (to, key, v) {
 		const char *words = key;
 		bool restart = true;
 		json_t *was = json_object_get(from, key);
@@ -136,9 +132,8 @@ static bool net(json_t *out, json_t *from, json_t *to)
 		if (json_equal(was, v))
 			continue;
 		bool hash = strcmp(key, "policy") == 0;
-		ok = ok &&
-		     add(out, restart, json_string(words), hash ? json_null() : shown(key, was, ""),
-			 hash ? json_null() : shown(key, v, ""));
+		ok = ok && add(out, restart, json_string(words), hash ? json_null() : shown(key, was, ""),
+			       hash ? json_null() : shown(key, v, ""));
 	}
 	return ok;
 }
@@ -149,8 +144,7 @@ json_t *plandiff(json_t *from, json_t *to)
 	const char *key;
 	bool ok = out != NULL;
 
-	json_object_foreach(to, key, v)
-	{
+	json_object_foreach (to, key, v) {
 		const char *words = key, *unit = "";
 		json_t *was = json_object_get(from, key);
 		for (size_t i = 0; i < ELEMENTSOF(keys); i++)
@@ -165,8 +159,7 @@ json_t *plandiff(json_t *from, json_t *to)
 		else if (json_is_object(v))
 			ok = net(out, was, v);
 		else
-			ok = add(out, true, json_string(words), shown(key, was, unit),
-				 shown(key, v, unit));
+			ok = add(out, true, json_string(words), shown(key, was, unit), shown(key, v, unit));
 	}
 	if (ok)
 		return out;

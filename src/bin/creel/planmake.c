@@ -7,12 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 
-enum { GRACE_MS = 30000, READY_MS = 20 * 60000, FILE_MAX = 512 * 1024 };
+enum { DOCKER_MS = 10 * 60000, GRACE_MS = 30000, READY_MS = 20 * 60000, FILE_MAX = 512 * 1024 };
 
 /* Strings that the boot configuration borrows until it is encoded. */
 struct strings {
@@ -87,8 +88,8 @@ static bool in_volume(const struct creel_cell_cfg *cell, const char *path)
 	return false;
 }
 
-static int source_read(int dirfd, const char *name, struct strings *s, const char **ret,
-		       size_t *ret_len, struct creel_err *err)
+static int source_read(int dirfd, const char *name, struct strings *s, const char **ret, size_t *ret_len,
+		       struct creel_err *err)
 {
 	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC,
 			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
@@ -193,6 +194,12 @@ static int probe_make(const struct creel_service_cfg *f, struct creel_boot_servi
 	return to->probe_arg ? 0 : creel_err_nomem(err);
 }
 
+static const uint32_t on_secret[] = {
+	[CREEL_ON_NONE] = 0,       [CREEL_ON_RESTART] = CREEL_ON_SECRET_RESTART,
+	[CREEL_ON_HUP] = SIGHUP,   [CREEL_ON_USR1] = SIGUSR1,
+	[CREEL_ON_USR2] = SIGUSR2,
+};
+
 static int service_make(const struct creel_recipe *r, const struct creel_service_cfg *f,
 			struct creel_boot_service *to, struct strings *s, struct creel_err *err)
 {
@@ -214,8 +221,7 @@ static int service_make(const struct creel_recipe *r, const struct creel_service
 		to->argv[i] = f->run.v[i].s;
 	to->env[n_env++] = keep(s, "HOME=%s", home);
 	for (size_t i = 0; i < f->environment.n; i++)
-		to->env[n_env++] =
-			keep(s, "%s=%s", f->environment.v[i].name.s, f->environment.v[i].value.s);
+		to->env[n_env++] = keep(s, "%s=%s", f->environment.v[i].name.s, f->environment.v[i].value.s);
 	for (size_t i = 0; i < n_env; i++)
 		if (!to->env[i])
 			return creel_err_nomem(err);
@@ -225,6 +231,7 @@ static int service_make(const struct creel_recipe *r, const struct creel_service
 	if (f->after.n == 1)
 		to->after = f->after.v[0].s;
 	to->restart = (enum creel_boot_restart)f->restart.v;
+	to->on_secret = on_secret[f->on_secret.v];
 	to->stop_grace_ms = (uint32_t)f->stop_timeout.v;
 	return probe_make(f, to, s, err);
 }
@@ -247,12 +254,13 @@ static int openclaw_file(const struct creel_cell_cfg *cell, struct creel_boot *b
 		return creel_err_nomem(err);
 	size_t len = text.len;
 	const char *content = s->v[s->n++] = creel_buf_steal(&text);
-	b->files[b->n_files++] = (struct creel_boot_file){.path = "/persist/openclaw/state/openclaw.json",
+	/* root's: an agent that could write it would switch its own defender off */
+	b->files[b->n_files++] = (struct creel_boot_file){.path = "/etc/creel/openclaw.json",
 							  .content = content,
 							  .content_len = len,
-							  .uid = 1000,
+							  .uid = 0,
 							  .gid = 1000,
-							  .mode = 0600,
+							  .mode = 0640,
 							  .declared = true};
 	return 0;
 }
@@ -268,6 +276,69 @@ static const char *keep_text(void *ctx, char *text)
 	return s->v[s->n++] = text;
 }
 
+static int owner_add(const struct creel_recipe *r, const char *secret, const char *owner,
+		     struct creel_boot *b, struct creel_err *err)
+{
+	const char *home;
+
+	if (b->n_secrets == CREEL_BOOT_SECRETS)
+		return creel_err_set(err, CREEL_E_CONFIG, 0, "over %d secrets", CREEL_BOOT_SECRETS);
+	struct creel_boot_secret *to = &b->secret[b->n_secrets++];
+	to->name = secret;
+	int rc = user_id(r, owner, &to->uid, &home, err);
+	to->gid = to->uid;
+	return rc;
+}
+
+/* What is not named here stays root's: the key of a tool's host. */
+static int owners_make(const struct creel_cell_cfg *cell, const struct creel_recipe *r, struct creel_boot *b,
+		       struct creel_err *err)
+{
+	const char *own = r ? creel_recipe_owner(r) : NULL;
+	int rc = r && r->secrets_env.n ? owner_add(r, "gateway-env", own, b, err) : 0;
+
+	for (size_t i = 0; rc == 0 && i < cell->secrets.n; i++) {
+		const struct creel_secret_cfg *s = &cell->secrets.v[i];
+		rc = owner_add(r, s->name.s, s->owner.s ? s->owner.s : own, b, err);
+	}
+	return rc;
+}
+
+/*
+ * dockerd, whose data lasts with the volume. Its socket is the agent's, who is root in this cell by it:
+ * that is what `docker` says.
+ */
+static int docker_make(const struct creel_recipe *r, struct creel_boot *b, struct strings *s,
+		       struct creel_err *err)
+{
+	static const char start[] =
+		"mountpoint -q /sys/fs/cgroup || mount -t cgroup2 -o nosuid,nodev,noexec none /sys/fs/cgroup; "
+		"rm -f /run/docker.pid; exec /usr/sbin/dockerd \"$@\"";
+	const char *home;
+	uint32_t gid;
+	int rc = user_id(r, creel_recipe_owner(r), &gid, &home, err);
+
+	if (rc < 0)
+		return rc;
+	struct creel_boot_service *to = &b->services[b->n_services++];
+	*to = (struct creel_boot_service){
+		.name = "docker",
+		.argv = {"/bin/sh", "-c", start, "dockerd", "--data-root=/persist/docker",
+			 "--exec-root=/run/docker", "--pidfile=/run/docker.pid", "--log-level=warn",
+			 "--storage-driver=overlay2", keep(s, "--group=%u", gid)},
+		.env_file = "",
+		.after = "",
+		.home = "/",
+		/* not `docker version`: twice a second a program of 60 MB would take the processor from dockerd's start */
+		.probe = CREEL_PROBE_HTTP,
+		.probe_arg = "unix:/run/docker.sock:/_ping",
+		.probe_timeout_ms = DOCKER_MS,
+		.restart = CREEL_RESTART_ALWAYS,
+		.stop_grace_ms = 15000,
+	};
+	return to->argv[9] ? 0 : creel_err_nomem(err);
+}
+
 static int boot_make(const struct netplan *net, const struct creel_config *config,
 		     const struct creel_cell_cfg *cell, const struct creel_recipe *r, int dirfd,
 		     struct creel_buf *out, unsigned *ret_ready_ms, struct creel_err *err)
@@ -279,13 +350,19 @@ static int boot_make(const struct netplan *net, const struct creel_config *confi
 		return creel_err_nomem(err);
 	b->cell = cell->name.s;
 	for (size_t i = 0; i < cell->volumes.n; i++)
-		b->volumes[b->n_volumes++] = (struct creel_boot_volume){
-			.name = cell->volumes.v[i].name.s, .at = cell->volumes.v[i].at.s};
+		b->volumes[b->n_volumes++] = (struct creel_boot_volume){.name = cell->volumes.v[i].name.s,
+									.at = cell->volumes.v[i].at.s};
 	int rc = files_make(cell, r, dirfd, b, &s, err);
+	if (rc == 0)
+		rc = owners_make(cell, r, b, err);
 	if (rc == 0 && strcmp(cell->recipe.s, "openclaw") == 0)
 		rc = openclaw_file(cell, b, &s, err);
 	if (rc == 0)
 		rc = gateplan_files(net, &net->pairs, config, cell, b, keep_text, &s, err);
+	if (rc == 0 && r && r->docker.v) {
+		rc = docker_make(r, b, &s, err);
+		*ret_ready_ms += DOCKER_MS;
+	}
 	for (size_t i = 0; rc == 0 && r && i < r->services.n; i++) {
 		if (b->n_services == CREEL_BOOT_ITEMS)
 			return creel_err_set(err, CREEL_E_CONFIG, 0, "recipe: over %d services",
@@ -297,8 +374,8 @@ static int boot_make(const struct netplan *net, const struct creel_config *confi
 	return rc < 0 ? rc : creel_boot_encode(b, out, err);
 }
 
-static int plan_fill(const struct creel_cell_cfg *cell, const struct creel_image *image,
-		     struct creel_plan *p, struct creel_err *err)
+static int plan_fill(const struct creel_cell_cfg *cell, const struct creel_image *image, struct creel_plan *p,
+		     struct creel_err *err)
 {
 	(void)snprintf(p->cell, sizeof(p->cell), "%s", cell->name.s);
 	(void)snprintf(p->recipe, sizeof(p->recipe), "%s", cell->recipe.s);
@@ -315,8 +392,8 @@ static int plan_fill(const struct creel_cell_cfg *cell, const struct creel_image
 		const struct creel_volume_cfg *v = &cell->volumes.v[i];
 		if (strlen(v->name.s) >= sizeof(p->volumes[0].name) ||
 		    strlen(v->at.s) >= sizeof(p->volumes[0].at))
-			return creel_err_set(err, CREEL_E_CONFIG, 0, "volume '%s': its name is over 18 octets",
-					     v->name.s);
+			return creel_err_set(err, CREEL_E_CONFIG, 0,
+					     "volume '%s': its name is over 18 octets", v->name.s);
 		(void)snprintf(p->volumes[i].name, sizeof(p->volumes[i].name), "%s", v->name.s);
 		(void)snprintf(p->volumes[i].at, sizeof(p->volumes[i].at), "%s", v->at.s);
 		p->volumes[i].octets = (uint64_t)v->size.v;
@@ -332,9 +409,9 @@ static int plan_fill(const struct creel_cell_cfg *cell, const struct creel_image
 	return 0;
 }
 
-int planmake(const struct netplan *net, const struct creel_config *config,
-	     const struct creel_cell_cfg *cell, const struct creel_recipe *recipe, int recipe_fd,
-	     const struct creel_image *image, bool kvm, struct planmake *ret, struct creel_err *err)
+int planmake(const struct netplan *net, const struct creel_config *config, const struct creel_cell_cfg *cell,
+	     const struct creel_recipe *recipe, int recipe_fd, const struct creel_image *image, bool kvm,
+	     struct planmake *ret, struct creel_err *err)
 {
 	struct planmake out = {.plan = {.ready_limit_ms = READY_MS}};
 	uint8_t hash[32];

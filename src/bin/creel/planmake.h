@@ -7,8 +7,8 @@
 /* From creel.yaml, a recipe and its image to what creeld is handed: the plan and the guest's boot. */
 struct planmake {
 	struct creel_plan plan;
-	struct creel_buf text; /* the plan's octets */
-	struct creel_buf boot; /* the boot configuration's */
+	struct creel_buf text;   /* the plan's octets */
+	struct creel_buf boot;   /* the boot configuration's */
 	struct creel_buf policy; /* the network policy's */
 };
 
@@ -21,6 +21,6 @@ CREEL_DEFINE_CLEANUP(struct planmake, planmake_fini)
  * @param recipe_fd  the recipe's folder, sources of files are beneath it
  * @return 0, CREEL_E_CONFIG (something of the recipe does not fit the cell; err says what), ...
  */
-int planmake(const struct netplan *net, const struct creel_config *config,
-	     const struct creel_cell_cfg *cell, const struct creel_recipe *recipe, int recipe_fd,
-	     const struct creel_image *image, bool kvm, struct planmake *ret, struct creel_err *err);
+int planmake(const struct netplan *net, const struct creel_config *config, const struct creel_cell_cfg *cell,
+	     const struct creel_recipe *recipe, int recipe_fd, const struct creel_image *image, bool kvm,
+	     struct planmake *ret, struct creel_err *err);

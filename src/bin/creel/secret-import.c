@@ -103,7 +103,8 @@ static int from_file(struct import *to, const char *path, struct creel_err *err)
 	autofd int opened = strcmp(path, "-") == 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 
 	if (opened < 0 && strcmp(path, "-") != 0)
-		return creel_err_set(err, errno == ENOENT ? CREEL_E_NOTFOUND : CREEL_E_OS, errno, "open %s", path);
+		return creel_err_set(err, errno == ENOENT ? CREEL_E_NOTFOUND : CREEL_E_OS, errno, "open %s",
+				     path);
 	int r = secret_read(opened < 0 ? STDIN_FILENO : opened, &text, path, err);
 	return r < 0 ? r : variables_take(to, &text, path, err);
 }
@@ -111,8 +112,13 @@ static int from_file(struct import *to, const char *path, struct creel_err *err)
 static int from_age(struct import *to, const char *identity, const char *path, struct creel_err *err)
 {
 	struct creel_buf autoclean(creel_sbuf_fini) text = {.data = NULL};
-	const char *argv[] = {"age", "--decrypt", identity ? "-i" : "--", identity ? identity : path,
-			      identity ? "--" : NULL, identity ? path : NULL, NULL};
+	const char *argv[] = {"age",
+			      "--decrypt",
+			      identity ? "-i" : "--",
+			      identity ? identity : path,
+			      identity ? "--" : NULL,
+			      identity ? path : NULL,
+			      NULL};
 	int r = program_read(argv, &text, err);
 	return r < 0 ? r : variables_take(to, &text, path, err);
 }
@@ -160,8 +166,9 @@ static int sources_read(struct import *to, int argc, char **argv, struct creel_e
 	}
 	int words = argc - optind - 1;
 	if (words < 1 || (!pass && words != 1) || (pass && (age || identity)))
-		return creel_err_set(err, CREEL_E_USAGE, 0,
-				     "usage: creel secret import CELL [--age [-i FILE]] FILE | CELL --pass NAME=ENTRY...");
+		return creel_err_set(
+			err, CREEL_E_USAGE, 0,
+			"usage: creel secret import CELL [--age [-i FILE]] FILE | CELL --pass NAME=ENTRY...");
 	to->cell = argv[optind];
 	if (!creel_secret_name_ok(to->cell, 33))
 		return creel_err_set(err, CREEL_E_USAGE, 0, "'%s' cannot be a cell's name", to->cell);
@@ -186,7 +193,8 @@ int secret_import(struct creel_cli *cli, int argc, char **argv, struct creel_err
 	if (r == 0)
 		r = secret_store_open(cli, true, &c, &store, err);
 	for (size_t i = 0; r == 0 && i < all.n; i++)
-		r = creel_store_put(&store, all.cell, all.v[i].name, all.v[i].value.data, all.v[i].value.len, err);
+		r = creel_store_put(&store, all.cell, all.v[i].name, all.v[i].value.data, all.v[i].value.len,
+				    err);
 	creel_store_fini(&store);
 	for (size_t i = 0; r == 0 && i < all.n; i++)
 		r = secret_told(&c, all.cell, all.v[i].name, err);

@@ -61,10 +61,11 @@ int secret_lock(struct creel_cli *cli, int argc, char **argv, struct creel_err *
 	if (r < 0)
 		return r;
 	if (store.method != CREEL_STORE_PASSPHRASE)
-		return creel_err_set(err, CREEL_E_INVALID, 0,
-				     "the store's key is kept by: %s, so it opens by itself; to have a passphrase: "
-				     "creel secret rekey --method passphrase",
-				     creel_store_method_name(store.method));
+		return creel_err_set(
+			err, CREEL_E_INVALID, 0,
+			"the store's key is kept by: %s, so it opens by itself; to have a passphrase: "
+			"creel secret rekey --method passphrase",
+			creel_store_method_name(store.method));
 	creel_store_lock(&store);
 	return 0;
 }

@@ -10,8 +10,8 @@ int secret_unlock(struct creel_cli *cli, int argc, char **argv, struct creel_err
 int secret_lock(struct creel_cli *cli, int argc, char **argv, struct creel_err *err);
 
 /** The store of the state folder. @param ret_client  kept open: it is what secret_told() needs */
-int secret_store(struct creel_cli *cli, bool write, struct creel_client *ret_client,
-		 struct creel_store *ret, struct creel_err *err);
+int secret_store(struct creel_cli *cli, bool write, struct creel_client *ret_client, struct creel_store *ret,
+		 struct creel_err *err);
 /** The same, and unlocked: asks for the passphrase on a terminal. */
 int secret_store_open(struct creel_cli *cli, bool write, struct creel_client *ret_client,
 		      struct creel_store *ret, struct creel_err *err);

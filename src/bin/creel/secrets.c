@@ -1,4 +1,5 @@
 #include "secrets.h"
+#include "engine/cellbroker.h"
 #include "linux/memfd.h"
 #include <ctype.h>
 #include <errno.h>
@@ -14,8 +15,8 @@ enum { VALUE_MAX = 65536 };
 extern char **environ;
 
 /* Its name in gateway-env: the recipe says which secrets stand there. */
-static void env_name(const struct creel_cell_cfg *cell, const struct creel_recipe *recipe,
-		     const char *secret, char ret[65])
+static void env_name(const struct creel_cell_cfg *cell, const struct creel_recipe *recipe, const char *secret,
+		     char ret[65])
 {
 	ret[0] = '\0';
 	for (size_t i = 0; i < recipe->secrets_env.n; i++) {
@@ -28,6 +29,31 @@ static void env_name(const struct creel_cell_cfg *cell, const struct creel_recip
 	}
 }
 
+static bool declared(const struct creel_plan *plan, const char *name)
+{
+	for (size_t i = 0; i < plan->n_secrets; i++)
+		if (strcmp(plan->secrets[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* A credential that `secrets` does not declare is in the store. */
+static int brokers_plan(const struct creel_cell_cfg *cell, struct creel_plan *plan, struct creel_err *err)
+{
+	for (size_t i = 0; i < cell->broker.n; i++) {
+		const char *name = cell->broker.v[i].secret.s;
+		size_t n = plan->n_secrets;
+		if (declared(plan, name))
+			continue;
+		if (n == CREEL_PLAN_SECRETS)
+			return creel_err_set(err, CREEL_E_CONFIG, 0, "over %d secrets", CREEL_PLAN_SECRETS);
+		(void)snprintf(plan->secrets[n].name, sizeof(plan->secrets[n].name), "%s", name);
+		plan->secrets[n].broker = true;
+		plan->n_secrets++;
+	}
+	return 0;
+}
+
 int secrets_plan(const struct creel_cell_cfg *cell, const struct creel_recipe *recipe,
 		 struct creel_plan *plan, struct creel_err *err)
 {
@@ -37,8 +63,8 @@ int secrets_plan(const struct creel_cell_cfg *cell, const struct creel_recipe *r
 		const struct creel_secret_cfg *s = &cell->secrets.v[i];
 		size_t n = plan->n_secrets;
 		if (strlen(s->name.s) > 64)
-			return creel_err_set(err, CREEL_E_CONFIG, 0, "secret '%s': its name is over 64 octets",
-					     s->name.s);
+			return creel_err_set(err, CREEL_E_CONFIG, 0,
+					     "secret '%s': its name is over 64 octets", s->name.s);
 		(void)snprintf(plan->secrets[n].name, sizeof(plan->secrets[n].name), "%s", s->name.s);
 		plan->secrets[n].optional = s->optional.v;
 		plan->secrets[n].bytes = s->generate.v ? (unsigned)s->bytes.v : 0;
@@ -47,10 +73,56 @@ int secrets_plan(const struct creel_cell_cfg *cell, const struct creel_recipe *r
 										      : CREEL_SOURCE_BASE64;
 		else if (s->env.s || s->command.n > 0 || s->file.s)
 			plan->secrets[n].source = CREEL_SOURCE_GIVEN;
-		env_name(cell, recipe, s->name.s, plan->secrets[n].env);
+		plan->secrets[n].broker = creel_cellbroker_holds(cell, s->name.s);
+		if (!plan->secrets[n].broker)
+			env_name(cell, recipe, s->name.s, plan->secrets[n].env);
 		plan->n_secrets++;
 	}
-	return 0;
+	return brokers_plan(cell, plan, err);
+}
+
+bool secrets_stored(const struct creel_secret_cfg *s)
+{
+	return !s->env.s && !s->file.s && !s->generate.v && !s->pair.s && s->command.n == 0;
+}
+
+bool secrets_of_broker(const struct creel_cell_cfg *cell, size_t i, struct creel_secret_cfg *ret)
+{
+	const char *name = cell->broker.v[i].secret.s;
+
+	for (size_t k = 0; k < cell->secrets.n; k++)
+		if (strcmp(cell->secrets.v[k].name.s, name) == 0)
+			return false;
+	for (size_t k = 0; k < i; k++)
+		if (strcmp(cell->broker.v[k].secret.s, name) == 0)
+			return false;
+	*ret = (struct creel_secret_cfg){.name = cell->broker.v[i].secret};
+	return true;
+}
+
+bool secrets_absent(const char *cell, const struct creel_secret_cfg *s, int dirfd, const char *state,
+		    char *ret_why, size_t size)
+{
+	const char *v = s->env.s ? getenv(s->env.s) : NULL;
+	char path[PATH_MAX + 128];
+
+	if (s->env.s && (!v || !v[0])) {
+		(void)snprintf(ret_why, size, "secret %s: the variable %s is not set", s->name.s, s->env.s);
+		return true;
+	}
+	if (s->file.s && faccessat(dirfd, s->file.s, R_OK, 0) < 0) {
+		(void)snprintf(ret_why, size, "secret %s: the file %.200s cannot be read", s->name.s,
+			       s->file.s);
+		return true;
+	}
+	if (!secrets_stored(s))
+		return false;
+	(void)snprintf(path, sizeof(path), "%s/secrets/%s/%s", state, cell, s->name.s);
+	if (access(path, F_OK) == 0 || errno != ENOENT)
+		return false;
+	(void)snprintf(ret_why, size, "secret %s is not set: `creel secret set %s %s`", s->name.s, cell,
+		       s->name.s);
+	return true;
 }
 
 static int fd_read(int fd, struct creel_buf *out, const char *what, struct creel_err *err)
@@ -110,7 +182,8 @@ static int value_get(const struct creel_secret_cfg *s, int dirfd, struct creel_b
 	if (s->env.s) {
 		const char *v = getenv(s->env.s);
 		if (!v || !v[0])
-			return creel_err_set(err, CREEL_E_NOTFOUND, 0, "the variable %s is not set", s->env.s);
+			return creel_err_set(err, CREEL_E_NOTFOUND, 0, "the variable %s is not set",
+					     s->env.s);
 		return creel_buf_adds(out, v, err);
 	}
 	if (s->command.n > 0)
@@ -129,7 +202,7 @@ int secrets_given(const struct creel_cell_cfg *cell, int dirfd, struct creel_err
 
 	for (size_t i = 0; r == 0 && i < cell->secrets.n; i++) {
 		const struct creel_secret_cfg *s = &cell->secrets.v[i];
-		struct creel_buf autoclean(creel_buf_fini) value;
+		struct creel_buf autoclean(creel_buf_fini) value = {0};
 		struct creel_err why = {0};
 		if (!s->env.s && s->command.n == 0 && !s->file.s)
 			continue;

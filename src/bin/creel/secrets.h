@@ -7,6 +7,17 @@
 int secrets_plan(const struct creel_cell_cfg *cell, const struct creel_recipe *recipe,
 		 struct creel_plan *plan, struct creel_err *err);
 
+/** Is its value in the store, set by `creel secret set`? */
+bool secrets_stored(const struct creel_secret_cfg *s);
+/** The credential of the cell's broker @p i, where neither `secrets` nor a broker before it names it: in the store. */
+bool secrets_of_broker(const struct creel_cell_cfg *cell, size_t i, struct creel_secret_cfg *ret);
+/**
+ * Has it no value now? A command is not run to find out.
+ * @param ret_why  what is not there, and what to do
+ */
+bool secrets_absent(const char *cell, const struct creel_secret_cfg *s, int dirfd, const char *state,
+		    char *ret_why, size_t size);
+
 /**
  * Values that come from where the user is: the environment, a command, a file. As a sealed memfd with
  * a JSON object, for creeld's monitor.

@@ -79,6 +79,15 @@ const struct creel_verb creel_verbs[] = {
 		.run = cmd_logs,
 	},
 	{
+		.name = "kill-switch",
+		.args = "CELL on|off",
+		.summary = "cut a cell off from everything, and tell its agent; kept until `off`",
+		.help = "The host cuts its egress and reach, connections that stand too. OpenClaw's plugin stops\n"
+			"calls, messages and turns within a second. exec, logs and published ports go on.\n\n"
+			"examples:\n  creel kill-switch openclaw on\n  creel --json kill-switch openclaw off\n",
+		.run = cmd_killswitch,
+	},
+	{
 		.name = "open",
 		.args = "CELL",
 		.summary = "print the address of a cell's page, with the token of this start",
@@ -124,23 +133,30 @@ const struct creel_verb creel_verbs[] = {
 	},
 	{
 		.name = "approvals",
-		.args = "[--all | --web]",
+		.args = "[--all | -f | --web]",
 		.summary = "show what cells wait for: who asks, exactly what, and until when",
-		.help = "  --all  those that were answered or have expired too\n"
-			"  --web  serve a page for them on this machine; prints its address, whose end is a key\n\n"
+		.help = "  --all         those that were answered or have expired too\n"
+			"  -f, --follow  show each as it comes, and what becomes of it, until it is interrupted\n"
+			"  --web         serve a page for them on this machine; prints its address, whose end is a key\n\n"
 			"what a cell says is escaped, and shown whole\n\n"
-			"examples:\n  creel approvals\n  creel --json approvals | jq -r '.id, .subject'\n",
+			"examples:\n  creel approvals\n  creel approvals -f\n  creel --json approvals | jq -r '.id, .subject'\n",
+		.own_f = true,
 		.run = cmd_approvals,
 	},
 	{
 		.name = "approve",
-		.args = "ID [--for TIME [--same-verb]]",
+		.args = "ID [--once | --session | --always | --for TIME [--same-verb]]",
 		.summary = "say yes: to one action once, or to a name until it is taken back",
-		.help = "  --for TIME    for so long: 10m, 2h, 1d\n"
+		.help = "  --once        of a name: for one answer, and as long as that is valid\n"
+			"  --session     of a name: until its cell starts again\n"
+			"  --always      of a name: for good, in a file beside creel.yaml (creel.approved.yaml) that\n"
+			"                is part of it, to be reviewed and committed\n"
+			"  --for TIME    for so long: 10m, 2h, 1d\n"
 			"  --same-verb   to the same verb with the same people, calendar or document, whatever\n"
 			"                else the arguments say; needs --for\n\n"
 			"exactly what was shown is allowed: a changed argument is another question\n\n"
-			"examples:\n  creel approve 12\n  creel approve 12 --for 10m\n",
+			"examples:\n  creel approve 12\n  creel approve 12 --for 10m\n"
+			"  creel -f examples/openclaw.yaml approve 12 --always\n",
 		.run = cmd_approve,
 	},
 	{
@@ -209,7 +225,13 @@ const struct creel_verb creel_verbs[] = {
 		.args = "[-r] [--layers N,...] [--rules FILE] [--json | --sarif] [FILE|DIR...]",
 		.summary = "look for prompt injection in files, folders, or standard input",
 		.help = "  -r               folders with all that is in them\n"
-			"  --layers N,...   1: rules; 1,2: rules and the built-in model (as without it)\n"
+			"  --layers N,...   1: rules; 2: the built-in model (1,2 without it); 3: the judge\n"
+			"  --judge API      ask a model about uncertain texts: openai (and compatible servers),\n"
+			"                   cerebras, anthropic; --judge-model NAME, --judge-url URL,\n"
+			"                   --judge-key-file FILE, --judge-on-error open|closed and more:\n"
+			"                   creel-defenderd(8). The texts go to that server\n"
+			"  --model NAME     a neural classifier as well: one of `creel model`, or a folder with its\n"
+			"                   tokenizer.json, config.json and model.onnx\n"
 			"  --rules FILE     more rules; they may change and disable the built-in ones\n"
 			"  --direction D    in (towards the model), or out: what leaks\n"
 			"  --source NAME    where the text comes from: web, mail, file, tool\n"
@@ -221,6 +243,27 @@ const struct creel_verb creel_verbs[] = {
 			"exit status: 3 when anything is to be blocked\n\n"
 			"examples:\n  creel scan -r skills/\n  curl -s https://example.org | creel scan\n",
 		.run = cmd_scan,
+	},
+	{
+		.name = "model",
+		.args = "add NAME PATH|URL --sha256 HEX | list [--check] | rm NAME | hash DIR|ARCHIVE",
+		.summary = "keep neural classifiers for `creel scan --model NAME` and creel-defenderd",
+		.help = "PATH is a folder as publishers lay it out (config.json, tokenizer.json, model.onnx or\n"
+			"onnx/model.onnx), or a tar or zip archive of one. a URL (https) that ends in / is such a\n"
+			"folder, any other an archive. nothing is kept of one that is not what HEX says\n\n"
+			"  --sha256 HEX    of an archive: its SHA-256. of a folder: what `hash` prints, which is\n"
+			"                  sha256sum config.json model.onnx tokenizer.json | sha256sum\n"
+			"  --network FILE  take this file of it for model.onnx: onnx/model_quantized.onnx\n"
+			"  --max-size MIB  stop when more would be fetched or unpacked (4096)\n"
+			"  --ca-file FILE  certificates to trust instead of the system's\n"
+			"  --check         hash all again; exit status 3 when one is not what it was\n\n"
+			"models are in `models` of the state folder, or in $CREEL_MODELS. gated ones (Prompt Guard)\n"
+			"are downloaded with their publisher's client and your account: add the folder. ONNX\n"
+			"Runtime runs them: a library of its own, see docs/defender.md\n\n"
+			"examples:\n  creel model hash ./prompt-guard-2-22m\n"
+			"  creel model add pg22 ./prompt-guard-2-22m --sha256 HEX\n"
+			"  creel scan --layers 1,2 --model pg22 mail.txt\n  creel --json model list\n",
+		.run = cmd_model,
 	},
 	{
 		.name = "doctor",

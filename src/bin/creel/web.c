@@ -39,9 +39,10 @@ static void reply(struct evhttp_request *req, int status, const char *type, cons
 	struct evbuffer *out = evbuffer_new();
 
 	(void)evhttp_add_header(h, "Content-Type", type);
-	(void)evhttp_add_header(h, "Content-Security-Policy",
-				"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-				"base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+	(void)evhttp_add_header(
+		h, "Content-Security-Policy",
+		"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
 	(void)evhttp_add_header(h, "X-Frame-Options", "DENY");
 	(void)evhttp_add_header(h, "X-Content-Type-Options", "nosniff");
 	(void)evhttp_add_header(h, "Referrer-Policy", "no-referrer");
@@ -78,7 +79,8 @@ static bool header_is(struct evhttp_request *req, const char *name, const char *
 	for (kv = h->tqh_first; kv; kv = kv->next.tqe_next)
 		if (strcasecmp(kv->key, name) == 0) {
 			n++;
-			same += strlen(kv->value) == strlen(want) && sodium_memcmp(kv->value, want, strlen(want)) == 0;
+			same += strlen(kv->value) == strlen(want) &&
+				sodium_memcmp(kv->value, want, strlen(want)) == 0;
 		}
 	return n == same && (n == 1 || (n == 0 && !needed));
 }
@@ -138,7 +140,8 @@ static void op_answer(struct evhttp_request *req, const char *rest)
 		refuse(req, 404, "no such path");
 		return;
 	}
-	json_t *body = len <= BODY_MAX ? json_loadb((const char *)evbuffer_pullup(in, -1), len, 0, NULL) : NULL;
+	json_t *body = len <= BODY_MAX ? json_loadb((const char *)evbuffer_pullup(in, -1), len, 0, NULL)
+				       : NULL;
 	if (!json_is_object(body)) {
 		json_decref(body);
 		refuse(req, 400, "the body is no JSON object");
@@ -164,7 +167,8 @@ static void serve(struct evhttp_request *req, void *ctx)
 	} else if (!post && strcmp(uri, "/page.css") == 0) {
 		reply(req, 200, "text/css; charset=utf-8", page_css, sizeof(page_css));
 	} else if (!header_is(req, "X-Creel-Token", web.token, true)) {
-		refuse(req, 401, "the token of this run is missing: open the address that `creel approvals --web` printed");
+		refuse(req, 401,
+		       "the token of this run is missing: open the address that `creel approvals --web` printed");
 	} else if (!post && strcmp(uri, "/api/approvals") == 0) {
 		pass(req, "GET", "/v1/approvals", NULL);
 	} else if (!post && strcmp(uri, "/api/status") == 0) {
@@ -210,7 +214,8 @@ int web_run(struct creel_client *client, struct creel_err *err)
 	if (!http || !sig[0] || !sig[1] || event_add(sig[0], NULL) < 0 || event_add(sig[1], NULL) < 0)
 		return creel_err_nomem(err);
 	randombytes_buf(raw, sizeof(raw));
-	sodium_bin2base64(web.token, sizeof(web.token), raw, sizeof(raw), sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	sodium_bin2base64(web.token, sizeof(web.token), raw, sizeof(raw),
+			  sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 	evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_POST);
 	evhttp_set_max_body_size(http, BODY_MAX);
 	evhttp_set_max_headers_size(http, 16384);

@@ -42,8 +42,27 @@ int where_program(const char *name, char *ret, size_t size, struct creel_err *er
 		if ((size_t)snprintf(ret, size, "%s/../libexec/creel/%s", self, name) < size &&
 		    access(ret, X_OK) == 0)
 			return 0;
+		if ((size_t)snprintf(ret, size, "%s/%s", self, name) < size && access(ret, X_OK) == 0)
+			return 0;
 	}
 	return creel_err_set(err, CREEL_E_NOTFOUND, 0, "%s is not installed beside creel", name);
+}
+
+int where_plugin(const char *file, char *ret, size_t size, struct creel_err *err)
+{
+	static const char *const places[] = {"../../../plugin/openclaw", "../libexec/creel/openclaw"};
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (n > 0) {
+		self[n] = '\0';
+		*strrchr(self, '/') = '\0';
+		for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+			if ((size_t)snprintf(ret, size, "%s/%s/%s", self, places[i], file) < size &&
+			    access(ret, R_OK) == 0)
+				return 0;
+	}
+	return creel_err_set(err, CREEL_E_NOTFOUND, 0, "OpenClaw's plugin is not installed beside creel");
 }
 
 int where_state(const char *given, char *ret, size_t size, struct creel_err *err)

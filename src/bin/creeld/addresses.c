@@ -1,5 +1,5 @@
-#include "monitor.h"
 #include "base/log.h"
+#include "monitor.h"
 #include "policy/entry.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,7 +25,8 @@ static struct {
 
 static uint32_t net_base(const struct creel_net *n)
 {
-	return (uint32_t)n->addr[0] << 24 | (uint32_t)n->addr[1] << 16 | (uint32_t)n->addr[2] << 8 | n->addr[3];
+	return (uint32_t)n->addr[0] << 24 | (uint32_t)n->addr[1] << 16 | (uint32_t)n->addr[2] << 8 |
+	       n->addr[3];
 }
 
 static int subnet_read(const char *text, struct creel_net *ret, struct creel_err *err)
@@ -36,7 +37,8 @@ static int subnet_read(const char *text, struct creel_net *ret, struct creel_err
 		return r;
 	if (ret->family != 4 || ret->bits < 8 || ret->bits > 29 || !creel_range_private(ret))
 		return creel_err_set(err, CREEL_E_INVALID, 0,
-				     "the cells' network is a private IPv4 one of /8 to /29, not %.40s", text);
+				     "the cells' network is a private IPv4 one of /8 to /29, not %.40s",
+				     text);
 	return 0;
 }
 
@@ -83,8 +85,8 @@ int addresses_open(struct creel_err *err)
 			if (subnet_read(addr, &table.net, err) < 0)
 				return creel_err_add(err, "addresses");
 			(void)snprintf(table.subnet, sizeof(table.subnet), "%.19s", addr);
-		} else if (creel_plan_name_ok(name, CREEL_PLAN_NAME - 1) && inet_pton(AF_INET, addr, &a) == 1 &&
-			   table.n < NAMES) {
+		} else if (creel_plan_name_ok(name, CREEL_PLAN_NAME - 1) &&
+			   inet_pton(AF_INET, addr, &a) == 1 && table.n < NAMES) {
 			(void)snprintf(table.of[table.n].name, CREEL_PLAN_NAME, "%.32s", name);
 			table.of[table.n++].addr = ntohl(a.s_addr);
 		}
@@ -137,9 +139,10 @@ static int subnet_take(const char *text, struct creel_err *err)
 		return r;
 	for (size_t i = 0; i < MON_CELLS; i++)
 		if (mon.cells[i].running && mon.cells[i].ran.net.link)
-			return creel_err_set(err, CREEL_E_BUSY, 0,
-					     "cells run in %s: `creel down` first, then they get the network %.40s",
-					     table.subnet, text);
+			return creel_err_set(
+				err, CREEL_E_BUSY, 0,
+				"cells run in %s: `creel down` first, then they get the network %.40s",
+				table.subnet, text);
 	net_down(); /* what stands is of the other network */
 	table.net = net;
 	table.n = 0;

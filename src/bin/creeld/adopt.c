@@ -1,6 +1,6 @@
-#include "monitor.h"
 #include "base/log.h"
 #include "linux/proc.h"
+#include "monitor.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,10 +12,10 @@
  * What a cell's run folder says about its processes: `procs`, a line "ROLE PID START" each and the
  * time of the start, and `plan` and `boot`, what it was started with. Only the monitor writes there.
  */
-static const char *const roles[ROLE_COUNT] = {"vmm", "cell", "share", "dns", "flow", "flow-old"};
+static const char *const roles[ROLE_COUNT] = {"vmm",  "cell",     "share",  "dns",
+					      "flow", "flow-old", "broker", "broker-front"};
 
-static int file_write(int dirfd, const char *name, const void *data, size_t len,
-		      struct creel_err *err)
+static int file_write(int dirfd, const char *name, const void *data, size_t len, struct creel_err *err)
 {
 	autofd int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
@@ -29,8 +29,8 @@ int adopt_save(const struct mon_cell *c, int dirfd, struct creel_err *err)
 	struct creel_buf autoclean(creel_buf_fini) text;
 
 	creel_buf_init(&text, 4096);
-	int r = creel_buf_addf(&text, err, "started %llu\ngrouped %d 0\n",
-			       (unsigned long long)c->started_ns, c->grouped);
+	int r = creel_buf_addf(&text, err, "started %llu\ngrouped %d 0\nslot %d 0\n",
+			       (unsigned long long)c->started_ns, c->grouped, (int)(c - mon.cells));
 	for (size_t i = 0; r == 0 && i < ROLE_COUNT; i++)
 		if (c->procs[i].pidfd >= 0)
 			r = creel_buf_addf(&text, err, "%s %d %llu\n", roles[i], (int)c->procs[i].pid,
@@ -109,16 +109,35 @@ static int procs_load(struct mon_cell *c, int dirfd, struct creel_err *err)
 	return 0;
 }
 
+/* Its old place, after which its users and its NFLOG group are named: the filter has them as they were. */
+static struct mon_cell *slot_of(int dirfd)
+{
+	autofd int fd = openat(dirfd, "procs", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	autofile FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	char line[128];
+	int slot = -1;
+
+	if (f)
+		(void)steal_fd(&fd);
+	while (f && slot < 0 && fgets(line, sizeof(line), f))
+		if (sscanf(line, "slot %d", &slot) != 1 || slot < 0 || slot >= MON_CELLS)
+			slot = -1;
+	if (slot >= 0 && !mon.cells[slot].name[0])
+		return &mon.cells[slot];
+	/* not written down: from the end, where it takes nobody's */
+	for (size_t i = MON_CELLS; i > 0; i--)
+		if (!mon.cells[i - 1].name[0])
+			return &mon.cells[i - 1];
+	return NULL;
+}
+
 static void adopt_one(const char *name)
 {
-	struct mon_cell *c = NULL;
 	struct creel_err err = {0};
 
-	for (size_t i = 0; !c && i < MON_CELLS; i++)
-		if (!mon.cells[i].name[0])
-			c = &mon.cells[i];
 	autofd int dirfd = openat(mon.cells_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (!c || dirfd < 0 || !creel_plan_name_ok(name, CREEL_PLAN_NAME - 1))
+	struct mon_cell *c = dirfd < 0 ? NULL : slot_of(dirfd);
+	if (!c || !creel_plan_name_ok(name, CREEL_PLAN_NAME - 1))
 		return;
 	(void)snprintf(c->name, sizeof(c->name), "%s", name);
 	for (size_t i = 0; i < ROLE_COUNT; i++)
@@ -133,6 +152,9 @@ static void adopt_one(const char *name)
 	if (c->procs[ROLE_DNS].pidfd >= 0)
 		dns_stop(c);
 	flow_adopt(c);
+	/* so are these: their requests under way are cut */
+	c->broker = (struct mon_broker){.keeper = -1, .front = -1};
+	broker_stop(c);
 	for (size_t i = 0; whole && i < ROLE_DNS; i++)
 		if (c->procs[i].pidfd >= 0 && launch_watch(c, (enum mon_role)i, &err) < 0)
 			whole = false;

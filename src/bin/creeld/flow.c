@@ -1,8 +1,9 @@
-#include "monitor.h"
 #include "base/log.h"
 #include "linux/fdpass.h"
 #include "linux/memfd.h"
+#include "monitor.h"
 #include "net/netns.h"
+#include "net/pinning.h"
 #include "wire/flowmsg.h"
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
  * address. Without it the names that it checks are not connected to; one that ends is started again. One
  * that a monitor before this left takes no more and lets end what flows: it is kept until then.
  */
-enum { FD_LISTEN = 3, FD_PINS, FD_EVENTS, FD_CONF, N_FDS = 4, FILES = 4300 };
+enum { FD_LISTEN = 3, FD_PINS, FD_EVENTS, FD_LISTEN6, FILES = 4300 };
 
 static int tell(struct mon_cell *c, const struct creel_flowmsg *m, int fd, struct creel_err *err)
 {
@@ -29,10 +30,8 @@ static int tell(struct mon_cell *c, const struct creel_flowmsg *m, int fd, struc
 
 int flow_pin(struct mon_cell *c, const struct creel_dnsmsg *pin, bool granted, struct creel_err *err)
 {
-	struct creel_flowmsg m = {.type = CREEL_FLOWMSG_PIN, .ttl = pin->ttl, .granted = granted, .n_addrs = pin->n_addrs};
+	const struct creel_flowmsg m = creel_pinning_flowmsg(pin, NULL, granted);
 
-	(void)snprintf(m.name, sizeof(m.name), "%.253s", pin->name);
-	memcpy(m.addr, pin->addr, (size_t)16 * pin->n_addrs);
 	return tell(c, &m, -1, err);
 }
 
@@ -53,7 +52,8 @@ void flow_policy(struct mon_cell *c)
 
 	if (c->flow.pins < 0)
 		return;
-	autofd int fd = creel_memfd_sealed("policy", c->policy.data, c->policy.len, &err);
+	const struct creel_buf *text = killswitch_policy(c);
+	autofd int fd = creel_memfd_sealed("policy", text->data, text->len, &err);
 	if (fd < 0 || tell(c, &m, fd, &err) < 0) {
 		creel_log_error(&err);
 		flow_start(c);
@@ -61,21 +61,19 @@ void flow_policy(struct mon_cell *c)
 }
 
 /* Names that resolved while there was none. */
-static void pin_again(void *ctx, const char *name, const uint8_t addr[16], int64_t until, bool granted)
+static int pins_again(struct mon_cell *c, struct creel_err *err)
 {
-	struct mon_cell *c = ctx;
-	struct creel_flowmsg m = {.type = CREEL_FLOWMSG_PIN, .granted = granted, .n_addrs = 1};
-	struct creel_err err = {0};
 	struct timespec now;
+	size_t left = 0;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	if (until <= now.tv_sec)
-		return;
-	m.ttl = (uint32_t)(until - now.tv_sec);
-	(void)snprintf(m.name, sizeof(m.name), "%.253s", name);
-	memcpy(m.addr[0], addr, 16);
-	/* what does not go in at once must be resolved again before it connects */
-	(void)tell(c, &m, -1, &err);
+	int r = creel_pinning_replay(&c->pins, NULL, c->flow.pins, now.tv_sec, &left, err);
+	if (r == 0 && left > 0) {
+		creel_log_warn("cell %s: its creel-flow did not take %zu addresses: they resolve again",
+			       c->name, left);
+		dns_policy(c); /* which forgets what it took for pinned */
+	}
+	return r;
 }
 
 /* The engine's end of its events goes to the engine of now. */
@@ -141,8 +139,16 @@ static int spawn_in(struct mon_cell *c, int pins, int events, int conf, struct c
 
 	if (listener < 0)
 		return listener;
-	const int fds[N_FDS] = {listener, pins, events, conf};
-	return netproc_spawn(c, ROLE_FLOW, mon.flow_path, "/creel-flow", fds, N_FDS, FILES, err);
+	if (!net_link(c).six) {
+		const int fds[] = {listener, pins, events, conf};
+		return netproc_spawn(c, ROLE_FLOW, mon.flow_path, "/creel-flow", fds, ELEMENTSOF(fds), FILES,
+				     err);
+	}
+	autofd int six = netproc_listen6(c, SOCK_STREAM, MON_FLOW_PORT, err);
+	if (six < 0)
+		return six;
+	const int fds[] = {listener, pins, events, six, conf};
+	return netproc_spawn(c, ROLE_FLOW, mon.flow_path, "/creel-flow", fds, ELEMENTSOF(fds), FILES, err);
 }
 
 static int start(struct mon_cell *c, struct creel_err *err)
@@ -152,8 +158,10 @@ static int start(struct mon_cell *c, struct creel_err *err)
 
 	creel_buf_init(&text, CREEL_POLICYTEXT_MAX);
 	int r = creel_buf_addf(&text, err, "listen %d\npins %d\nevents %d\n", FD_LISTEN, FD_PINS, FD_EVENTS);
+	if (r == 0 && net_link(c).six)
+		r = creel_buf_addf(&text, err, "listen %d\n", FD_LISTEN6);
 	if (r == 0)
-		r = creel_buf_add(&text, c->policy.data, c->policy.len, err);
+		r = creel_buf_add(&text, killswitch_policy(c)->data, killswitch_policy(c)->len, err);
 	if (r < 0)
 		return r;
 	autofd int conf = creel_memfd_sealed("flow", text.data, text.len, err);
@@ -174,7 +182,8 @@ static int start(struct mon_cell *c, struct creel_err *err)
 	creel_netns_leave(back);
 	if (r < 0)
 		return r;
-	creel_pins_each(&c->pins, pin_again, c);
+	if ((r = pins_again(c, err)) < 0)
+		return r;
 	struct mon_proc *p = &c->procs[ROLE_FLOW];
 	p->gone = event_new(mon.base, p->pidfd, EV_READ, flow_gone, c);
 	if (!p->gone || event_add(p->gone, NULL) < 0)
@@ -193,7 +202,8 @@ void flow_start(struct mon_cell *c)
 	c->flow.starts = starts;
 	if (start(c, &err) < 0) {
 		creel_log_error(&err);
-		creel_log_warn("cell %s: no creel-flow: names that it would check are not connected to", c->name);
+		creel_log_warn("cell %s: no creel-flow: names that it would check are not connected to",
+			       c->name);
 		flow_stop(c);
 	}
 }

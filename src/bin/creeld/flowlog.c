@@ -1,12 +1,14 @@
-#include "monitor.h"
 #include "base/log.h"
+#include "base/mapped.h"
 #include "linux/fdpass.h"
+#include "linux/flowsum.h"
 #include "linux/proc.h"
+#include "monitor.h"
 #include "net/netns.h"
 #include "net/nflog.h"
+#include "net/pinning.h"
 #include "wire/flowmsg.h"
 #include "words.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,12 +19,15 @@
 /*
  * creel-flowlog: one for all cells, jailed in their namespace. It reads what the filter tells of each
  * cell (NFLOG, a group a cell) and what ended (conntrack), and tells the engine. It ends when its monitor
- * does, and the next one starts another.
+ * does, and the next one starts another. The sockets that it reads are ours too: one that is started in the
+ * place of another goes on where that one ended (linux/flowsum.h).
  */
-enum { N_FDS = 3 };
+enum { N_FDS = 4 };
 
 static struct {
 	int monitor; /* our end, -1 */
+	/* kept for the next one: what waits in them is not lost. 0: not opened yet */
+	int flows, sums, group[MON_CELLS];
 	struct mon_proc proc;
 	struct event *again;
 	unsigned starts;
@@ -37,66 +42,93 @@ static int tell(const struct creel_flowmsg *m, int fd, struct creel_err *err)
 	return creel_fdpass_send(log_.monitor, buf, creel_flowmsg_encode(m, buf), &fd, fd >= 0 ? 1 : 0, err);
 }
 
-static void address(uint8_t ret[16], const char *text)
-{
-	memset(ret, 0, 16);
-	ret[10] = ret[11] = 0xff;
-	(void)inet_pton(AF_INET, text, ret + 12);
-}
-
 uint16_t flowlog_group(const struct mon_cell *c)
 {
 	return (uint16_t)(c - mon.cells + 1);
 }
 
-/* A name that it has not heard is a flow told without its name, and nothing worse. */
-static void pin_told(void *ctx, const char *name, const uint8_t addr[16], int64_t until, bool granted)
+void flowlog_pin(const struct mon_cell *c, const struct creel_dnsmsg *pin, bool granted)
 {
-	const struct mon_cell *c = ctx;
-	struct creel_flowmsg m = {.type = CREEL_FLOWMSG_PIN, .granted = granted, .n_addrs = 1};
+	const struct creel_flowmsg m = creel_pinning_flowmsg(pin, c->name, granted);
 	struct creel_err err = {0};
-	struct timespec now;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	m.ttl = (uint32_t)(until > now.tv_sec ? until - now.tv_sec : 1);
-	(void)snprintf(m.cell, sizeof(m.cell), "%s", c->name);
-	(void)snprintf(m.name, sizeof(m.name), "%.253s", name);
-	memcpy(m.addr[0], addr, 16);
 	(void)tell(&m, -1, &err);
 }
 
-void flowlog_pin(const struct mon_cell *c, const struct creel_dnsmsg *pin, bool granted)
+/*
+ * What the monitor before us left, nobody read for a while: the engine compares what the filter counted with
+ * the record. It is asked once this cell's packets come to us, so that none falls between; one that passes at
+ * this moment may be counted and come.
+ */
+static void counted_tell(const struct mon_cell *c)
 {
-	struct creel_flowmsg m = {.type = CREEL_FLOWMSG_PIN, .ttl = pin->ttl, .granted = granted, .n_addrs = pin->n_addrs};
+	struct creel_monmsg m = {.type = CREEL_MON_COUNTED};
 	struct creel_err err = {0};
+	int r = CREEL_E_BUSY;
 
 	(void)snprintf(m.cell, sizeof(m.cell), "%s", c->name);
-	(void)snprintf(m.name, sizeof(m.name), "%.253s", pin->name);
-	memcpy(m.addr, pin->addr, (size_t)16 * pin->n_addrs);
-	(void)tell(&m, -1, &err);
+	for (int tries = 0; r == CREEL_E_BUSY && tries < 16; tries++)
+		r = net_told(c, &m.a, &err);
+	if (r < 0)
+		creel_log_error(&err);
+	else
+		monitor_tell(&m, -1);
+}
+
+/* The cell's own socket, the same as long as it runs: its messages are numbered from one to the next. */
+static int group_open(const struct mon_cell *c, struct creel_err *err)
+{
+	int *fd = &log_.group[c - mon.cells];
+	int back, r = *fd > 0 ? 0 : net_enter(&back, err);
+
+	if (r < 0 || *fd > 0)
+		return r < 0 ? r : *fd;
+	r = creel_nflog_open(flowlog_group(c), err);
+	creel_netns_leave(back);
+	if (r < 0)
+		return r;
+	*fd = r;
+	if (c->adopted)
+		counted_tell(c);
+	r = creel_flowsums_clear(log_.sums, flowlog_group(c), err);
+	return r < 0 ? r : *fd;
 }
 
 static int cell_told(struct mon_cell *c, struct creel_err *err)
 {
 	struct creel_flowmsg m = {.type = CREEL_FLOWMSG_CELL, .dport = flowlog_group(c)};
-	int back, fd, r = net_enter(&back, err);
+	struct timespec now;
+	size_t left = 0;
+	int r = 0, fd = group_open(c, err);
 
-	if (r < 0)
-		return r;
-	fd = creel_nflog_open(flowlog_group(c), err);
-	creel_netns_leave(back);
 	if (fd < 0)
 		return fd;
-	autofd int owned = fd;
 	(void)snprintf(m.cell, sizeof(m.cell), "%s", c->name);
-	address(m.src, c->ran.net.address);
-	address(m.dst, c->ran.net.gateway);
-	if ((r = tell(&m, owned, err)) == 0)
-		creel_pins_each(&c->pins, pin_told, c);
-	return r;
+	const struct creel_link link = net_link(c);
+	creel_mapped_put(m.src, &link.addr);
+	creel_mapped_put(m.dst, &link.gateway);
+	if (link.six) {
+		m.n_addrs = 2;
+		memcpy(m.addr[0], &link.addr6, 16);
+		memcpy(m.addr[1], &link.gateway6, 16);
+	}
+	r = tell(&m, fd, err);
+	if (r < 0 || log_.monitor < 0)
+		return r;
+	/* a name that it has not heard is a flow told without its name, and nothing worse */
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return creel_pinning_replay(&c->pins, c->name, log_.monitor, now.tv_sec, &left, err);
+}
+
+static void close_opened(int *fd)
+{
+	if (*fd > 0)
+		close(*fd);
+	*fd = 0;
 }
 
 static void again_later(void);
+static void stop(void);
 
 void flowlog_cell(struct mon_cell *c)
 {
@@ -116,6 +148,7 @@ void flowlog_cell_gone(const struct mon_cell *c)
 	struct creel_err err = {0};
 
 	(void)snprintf(m.cell, sizeof(m.cell), "%s", c->name);
+	close_opened(&log_.group[c - mon.cells]);
 	if (tell(&m, -1, &err) < 0)
 		again_later();
 }
@@ -130,7 +163,7 @@ static void again_later(void)
 	unsigned starts = log_.starts + 1;
 	const struct timeval wait = netproc_pause(starts);
 
-	flowlog_stop();
+	stop();
 	log_.starts = starts;
 	log_.again = event_new(mon.base, -1, 0, on_again, NULL);
 	if (!log_.again || event_add(log_.again, &wait) < 0)
@@ -143,7 +176,7 @@ static void gone(evutil_socket_t fd, short what, void *ctx)
 	again_later();
 }
 
-void flowlog_stop(void)
+static void stop(void)
 {
 	if (log_.again)
 		event_free(log_.again);
@@ -152,6 +185,15 @@ void flowlog_stop(void)
 		close(log_.monitor);
 	log_.monitor = -1;
 	netproc_stop(&log_.proc);
+}
+
+void flowlog_down(void)
+{
+	stop();
+	close_opened(&log_.flows);
+	close_opened(&log_.sums);
+	for (size_t i = 0; i < MON_CELLS; i++)
+		close_opened(&log_.group[i]);
 }
 
 static int events_make(int *ret_theirs, struct creel_err *err)
@@ -171,7 +213,7 @@ static int spawn(const int fds[N_FDS], struct creel_err *err)
 {
 	struct words w = {.n = 0};
 
-	jail_words(&w, MON_UID_FLOWLOG, 2 + N_FDS, true);
+	jail_words(&w, monitor_uid(MON_UID_FLOWLOG), 2 + N_FDS, true);
 	word(&w, "--network");
 	word(&w, "--bind-exec");
 	wordf(&w, "%s:/creel-flowlog", mon.flowlog_path);
@@ -180,10 +222,29 @@ static int spawn(const int fds[N_FDS], struct creel_err *err)
 	for (int i = 0; i < N_FDS; i++)
 		wordf(&w, "%d", 3 + i);
 	int r = words_ok(&w, err);
-	pid_t pid = r < 0 ? r : creel_proc_spawn(w.v, STDERR_FILENO, fds, N_FDS, CREEL_PROC_PIDNS, &log_.proc.pidfd, err);
+	pid_t pid = r < 0 ? r
+			  : creel_proc_spawn(w.v, STDERR_FILENO, fds, N_FDS, CREEL_PROC_PIDNS,
+					     &log_.proc.pidfd, err);
 	if (pid < 0)
 		return (int)pid;
 	log_.proc.pid = pid;
+	return 0;
+}
+
+/* In the cells' namespace. */
+static int shared_open(struct creel_err *err)
+{
+	int r = log_.flows > 0 ? 0 : creel_flowends_open(err);
+
+	if (r < 0)
+		return r;
+	if (log_.flows == 0)
+		log_.flows = r;
+	r = log_.sums > 0 ? 0 : creel_flowsums_new(err);
+	if (r < 0)
+		return r;
+	if (log_.sums == 0)
+		log_.sums = r;
 	return 0;
 }
 
@@ -200,9 +261,10 @@ static int start(struct creel_err *err)
 	autofd int their_events = events;
 	if (r < 0 || (r = net_enter(&back, err)) < 0)
 		return r;
-	autofd int flows = creel_flowends_open(err);
-	const int fds[N_FDS] = {theirs, their_events, flows};
-	r = flows < 0 ? flows : spawn(fds, err);
+	r = shared_open(err);
+	const int fds[N_FDS] = {theirs, their_events, log_.flows, log_.sums};
+	if (r == 0)
+		r = spawn(fds, err);
 	creel_netns_leave(back);
 	if (r < 0)
 		return r;
@@ -222,7 +284,7 @@ void flowlog_start(void)
 
 	if (mon.engine < 0)
 		return;
-	flowlog_stop();
+	stop();
 	log_.starts = starts;
 	if (start(&err) < 0) {
 		creel_log_error(&err);

@@ -1,8 +1,8 @@
-#include "monitor.h"
 #include "base/log.h"
 #include "linux/fdpass.h"
 #include "linux/memfd.h"
 #include "linux/unixsock.h"
+#include "monitor.h"
 #include "policy/policytext.h"
 #include <errno.h>
 #include <sodium.h>
@@ -56,7 +56,9 @@ static int hash_check(const struct creel_buf *b, const char *want, const char *w
 
 	crypto_generichash(hash, sizeof(hash), b->data, b->len, NULL, 0);
 	sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
-	return strcmp(hex, want) == 0 ? 0 : creel_err_set(err, CREEL_E_INVALID, 0, "the %s is not the plan's", what);
+	return strcmp(hex, want) == 0
+		       ? 0
+		       : creel_err_set(err, CREEL_E_INVALID, 0, "the %s is not the plan's", what);
 }
 
 /* What the plan says of the network is what this monitor gave, and the policy can be read. */
@@ -78,6 +80,9 @@ static int net_check(const struct creel_plan *plan, const struct creel_buf *poli
 	for (size_t i = 0; i < t.spec.n_cells; i++) {
 		const uint8_t *a = t.cell[i].addr.addr;
 		(void)snprintf(addr, sizeof(addr), "%u.%u.%u.%u", a[0], a[1], a[2], a[3]);
+		/* a broker's, which stands at the gateway; a cell's name has no dot */
+		if (strchr(t.cell[i].name, '.') && strcmp(addr, gateway) == 0)
+			continue;
 		if (!addresses_right(t.cell[i].name, addr))
 			return creel_err_set(err, CREEL_E_DENIED, 0, "cell '%.32s' was not given %s",
 					     t.cell[i].name, addr);
@@ -129,7 +134,7 @@ static void conn_readable(evutil_socket_t fd, short what, void *ctx)
 {
 	struct event **self = ctx;
 	struct creel_err err = {0};
-	struct creel_buf autoclean(creel_buf_fini) answer;
+	struct creel_buf autoclean(creel_buf_fini) answer = {0};
 	static char word[ADDR_MAX + 1];
 	int fds[PARTS] = {-1, -1, -1, -1};
 	size_t n_fds = 0;
@@ -153,8 +158,8 @@ static void conn_readable(evutil_socket_t fd, short what, void *ctx)
 	for (size_t i = 0; i < n_fds; i++)
 		close(fds[i]);
 	if (r != CREEL_E_CLOSED)
-		(void)!send(fd, r < 0 ? err.msg : creel_buf_str(&answer), r < 0 ? strlen(err.msg) : answer.len,
-			    MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)!send(fd, r < 0 ? err.msg : creel_buf_str(&answer),
+			    r < 0 ? strlen(err.msg) : answer.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	event_free(*self);
 	free(self);
 	close(fd);
@@ -188,8 +193,8 @@ int intake_open(struct creel_err *err)
 	mon.plan_listener = creel_unix_listen(mon.run_fd, "plan.sock", SOCK_SEQPACKET, 0660, err);
 	if (mon.plan_listener < 0)
 		return mon.plan_listener;
-	mon.plan_event =
-		event_new(mon.base, mon.plan_listener, EV_READ | EV_PERSIST, listener_readable, NULL);
+	mon.plan_event = event_new(mon.base, mon.plan_listener, EV_READ | EV_PERSIST, listener_readable,
+				   NULL);
 	if (!mon.plan_event || event_add(mon.plan_event, NULL) < 0)
 		return creel_err_nomem(err);
 	return 0;

@@ -1,11 +1,11 @@
-#include "monitor.h"
-#include "words.h"
 #include "base/log.h"
 #include "linux/cgroup.h"
 #include "linux/proc.h"
 #include "linux/unixsock.h"
+#include "monitor.h"
 #include "vmm/vmm.h"
 #include "wire/cpio.h"
+#include "words.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,20 +26,41 @@
  */
 uid_t launch_uid(const struct mon_cell *c, enum mon_role role)
 {
-	return (uid_t)(MON_UID_CELLS + (size_t)(c - mon.cells) * MON_UID_STEP + role);
+	return monitor_uid((unsigned)(MON_UID_CELLS + (size_t)(c - mon.cells) * MON_UID_STEP + role));
+}
+
+struct six_text {
+	char address[INET6_ADDRSTRLEN], gateway[INET6_ADDRSTRLEN], mac[18];
+};
+
+static void six_boot(const struct mon_cell *c, struct creel_boot *boot, struct six_text *t)
+{
+	const struct creel_link link = net_link(c);
+	const uint8_t *m = link.gateway_mac;
+
+	if (!link.six)
+		return;
+	boot->address6 = inet_ntop(AF_INET6, &link.addr6, t->address, sizeof(t->address));
+	boot->gateway6 = inet_ntop(AF_INET6, &link.gateway6, t->gateway, sizeof(t->gateway));
+	(void)snprintf(t->mac, sizeof(t->mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
+		       m[5]);
+	boot->gateway_mac = t->mac;
 }
 
 /* The image's initramfs, and behind it a second archive with this start's configuration. */
 static int initrd_write(const struct mon_cell *c, int dirfd, struct creel_err *err)
 {
 	struct creel_buf autoclean(creel_buf_fini) cfg, autoclean(creel_buf_fini) tail;
+	struct creel_buf autoclean(creel_buf_fini) ca;
 	autofree struct creel_boot *boot = calloc(1, sizeof(*boot));
 	struct creel_cpio cpio;
+	struct six_text six;
 	struct timespec now;
 	struct stat st;
 	char path[600];
 
 	creel_buf_init(&cfg, CREEL_BOOT_MAX);
+	creel_buf_init(&ca, 16384);
 	creel_buf_init(&tail, CREEL_BOOT_MAX + 65536);
 	if (!boot)
 		return creel_err_nomem(err);
@@ -49,10 +70,11 @@ static int initrd_write(const struct mon_cell *c, int dirfd, struct creel_err *e
 	clock_gettime(CLOCK_REALTIME, &now);
 	boot->cell = c->name;
 	boot->time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-	boot->secrets = c->plan.n_secrets > 0;
+	boot->secrets = creel_plan_shares(&c->plan);
 	if (c->plan.net.link) {
 		boot->address = c->plan.net.address;
 		boot->gateway = c->plan.net.gateway;
+		six_boot(c, boot, &six);
 	}
 	if ((r = creel_boot_encode(boot, &cfg, err)) < 0)
 		return r;
@@ -75,6 +97,10 @@ static int initrd_write(const struct mon_cell *c, int dirfd, struct creel_err *e
 		r = creel_cpio_add(&cpio, "creel", S_IFDIR | 0755, NULL, 0, err);
 	if (r == 0)
 		r = creel_cpio_add(&cpio, "creel/boot.cfg", S_IFREG | 0600, cfg.data, cfg.len, err);
+	if (r == 0)
+		r = broker_ca(c->name, &ca, err);
+	if (r == 0 && ca.len > 0)
+		r = creel_cpio_add(&cpio, "creel/ca.pem", S_IFREG | 0444, ca.data, ca.len, err);
 	if (r == 0)
 		r = creel_cpio_end(&cpio, err);
 	if (r == 0 && write(out, tail.data, tail.len) != (ssize_t)tail.len)
@@ -103,19 +129,6 @@ static int volume_open(const struct mon_cell *c, size_t i, struct creel_err *err
 	return steal_fd(&fd);
 }
 
-/* Under TCG a guest calibrates its clock against a slow machine; being told spares 100 ms. */
-static unsigned tsc_khz(void)
-{
-	autofile FILE *f = fopen("/proc/cpuinfo", "re");
-	char line[256];
-	double mhz;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "cpu MHz : %lf", &mhz) == 1)
-			return (unsigned)(mhz * 1000);
-	return 0;
-}
-
 /* One group a cell, named after the state folder too: two of them may have cells of one name. */
 static void group_name(const char *cell, char ret[80])
 {
@@ -136,15 +149,29 @@ static void group_make(struct mon_cell *c)
 	char name[80];
 
 	group_name(c->name, name);
+	c->grouped = false;
+	if (mon.rootless)
+		return; /* control groups are root's; creeld.start says that the limits are the process's own */
 	c->grouped = creel_cgroup_make(name, &limits, &err) == 0;
 	if (!c->grouped) {
-		creel_log_warn("cell %s: without limits of memory and processes: %s", c->name, err.msg);
+		creel_log_warn("cell %s: limits of memory and processes on the machine alone: %s", c->name,
+			       err.msg);
 		(void)creel_cgroup_remove(name, &err);
 	}
 }
 
-static int spawn(struct mon_cell *c, enum mon_role role, const struct words *w, int log,
-		 const int *fds, size_t n_fds, struct creel_err *err)
+/* In place of the control group, by setrlimit(2): what the machine maps beside its guest's memory is not
+ * all used, so the bound is wide; it stops one that runs away, not one that takes a little more. */
+static void limit_words(const struct mon_cell *c, struct words *w)
+{
+	word(w, "--memory");
+	wordf(w, "%u", c->plan.memory_mib + 4096);
+	word(w, "--processes");
+	wordf(w, "%u", 128 + 4 * c->plan.cpus);
+}
+
+static int spawn(struct mon_cell *c, enum mon_role role, const struct words *w, int log, const int *fds,
+		 size_t n_fds, struct creel_err *err)
 {
 	struct mon_proc *p = &c->procs[role];
 	int r = words_ok(w, err);
@@ -164,8 +191,8 @@ static int spawn(struct mon_cell *c, enum mon_role role, const struct words *w, 
 	return launch_watch(c, role, err);
 }
 
-static int cell_spawn(struct mon_cell *c, int dirfd, int log, int chan, int qmp, int console,
-		      int words, struct creel_err *err)
+static int cell_spawn(struct mon_cell *c, int dirfd, int log, int chan, int qmp, int console, int words,
+		      struct creel_err *err)
 {
 	struct words w = {.n = 0};
 	char path[64] = "engine.sock";
@@ -204,6 +231,7 @@ static int share_spawn(struct mon_cell *c, int dirfd, int log, int *ret_machine_
 	int r = stage_secrets(c, err);
 	if (r < 0)
 		return r;
+	audit_cell(c);
 	autofd int listener = creel_unix_listen(dirfd, "share.sock", SOCK_STREAM, 0600, err);
 	if (listener < 0)
 		return listener;
@@ -244,8 +272,7 @@ static int machine_fd(struct machine *m, int fd)
 	return (int)m->n_fds + 2;
 }
 
-static int machine_spawn(struct mon_cell *c, struct machine *m, const int *disks,
-			 struct creel_err *err)
+static int machine_spawn(struct mon_cell *c, struct machine *m, const int *disks, struct creel_err *err)
 {
 	struct creel_vmm_argv autoclean(creel_vmm_argv_fini) argv;
 	struct words w = {.n = 0};
@@ -256,7 +283,7 @@ static int machine_spawn(struct mon_cell *c, struct machine *m, const int *disks
 		.cpus = c->plan.cpus,
 		.memory_mib = c->plan.memory_mib,
 		.accel = c->plan.kvm ? CREEL_ACCEL_KVM : CREEL_ACCEL_TCG,
-		.tsc_khz = tsc_khz(),
+		.tsc_khz = creel_vmm_tsc_khz(),
 		.kernel = "/kernel",
 		.initrd = "/initrd",
 		.control_fd = machine_fd(m, m->chan),
@@ -279,7 +306,9 @@ static int machine_spawn(struct mon_cell *c, struct machine *m, const int *disks
 		return r;
 	jail_words(&w, launch_uid(c, ROLE_VMM), (int)m->n_fds + 2, true);
 	if (c->plan.kvm)
-		word(&w, "--kvm");
+		kvm_words(&w);
+	if (!c->grouped)
+		limit_words(c, &w);
 	qemu_words(&w, mon.vmm_path);
 	word(&w, "--bind");
 	wordf(&w, "%s/vmlinuz:/kernel", c->plan.image_dir);
@@ -298,7 +327,7 @@ static int launch_in(struct mon_cell *c, int dirfd, struct creel_err *err)
 	int disks[1 + CREEL_PLAN_VOLUMES];
 	char path[600];
 	size_t n = 0;
-	int r;
+	int r = 0;
 
 	/* what its programs say on the host, as creel-cell passes it on; kept until the next start */
 	(void)snprintf(path, sizeof(path), "log/%s", c->name);
@@ -306,8 +335,6 @@ static int launch_in(struct mon_cell *c, int dirfd, struct creel_err *err)
 				O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (log < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "make the cell's %s", path);
-	if ((r = initrd_write(c, dirfd, err)) < 0)
-		return r;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, chan) < 0 ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) < 0 ||
 	    /* a console that nobody reads must not stop the machine: what does not fit is dropped */
@@ -323,12 +350,20 @@ static int launch_in(struct mon_cell *c, int dirfd, struct creel_err *err)
 			n++;
 			r = 0;
 		}
-	struct machine m = {
-		.chan = chan[1], .qmp = qmp[1], .console = console[1], .share = -1, .tap = -1, .log = words[1]};
-	if (r == 0 && c->plan.n_secrets > 0)
+	struct machine m = {.chan = chan[1],
+			    .qmp = qmp[1],
+			    .console = console[1],
+			    .share = -1,
+			    .tap = -1,
+			    .log = words[1]};
+	if (r == 0 && creel_plan_shares(&c->plan))
 		r = share_spawn(c, dirfd, words[1], &m.share, err);
 	if (r == 0 && c->plan.net.link)
 		r = net_cell_up(c, &m.tap, m.mac, err);
+	if (r == 0)
+		r = broker_stage(c, err);
+	if (r == 0)
+		r = initrd_write(c, dirfd, err);
 	if (r == 0)
 		r = cell_spawn(c, dirfd, log, chan[0], qmp[0], console[0], words[0], err);
 	if (r == 0)
@@ -362,6 +397,7 @@ int launch_cell(struct mon_cell *c, int *ret_engine_fd, struct creel_err *err)
 	c->status = -1;
 	c->dns = (struct mon_dns){.pins = -1};
 	c->flow = (struct mon_flow){.pins = -1};
+	c->broker = (struct mon_broker){.keeper = -1, .front = -1};
 	c->ran = c->plan;
 	launch_clean(c->name);
 	group_make(c);
@@ -380,6 +416,7 @@ int launch_cell(struct mon_cell *c, int *ret_engine_fd, struct creel_err *err)
 	if (r < 0) {
 		launch_kill(c);
 		net_cell_down(c);
+		audit_cell_gone(c);
 		launch_clean(c->name);
 		return creel_err_add(err, "start cell '%s'", c->name);
 	}
@@ -446,8 +483,7 @@ void launch_kill(struct mon_cell *c)
 			/* killed for certain, and a zombie must not stay; an adopted one is init's child */
 			if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED) == 0 && i == ROLE_VMM &&
 			    c->status < 0)
-				c->status = info.si_code == CLD_EXITED ? info.si_status << 8
-								       : info.si_status;
+				c->status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status;
 			close(p->pidfd);
 		}
 		*p = (struct mon_proc){.pidfd = -1};
@@ -456,17 +492,19 @@ void launch_kill(struct mon_cell *c)
 
 void launch_clean(const char *name)
 {
-	static const char *const files[] = {"initrd", "engine.sock", "share.sock", "procs",
-					    "procs.new", "plan", "boot", "policy"};
+	static const char *const files[] = {"initrd",    "engine.sock", "share.sock", "procs",
+					    "procs.new", "plan",        "boot",       "policy"};
 	autofd int dirfd = openat(mon.cells_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	struct creel_err err = {0};
 	char group[80];
 	group_name(name, group);
-	if (creel_cgroup_remove(group, &err) < 0)
+	if (!mon.rootless && creel_cgroup_remove(group, &err) < 0)
 		creel_log_error(&err);
-	if (dirfd >= 0)
+	if (dirfd >= 0) {
 		stage_drop(name);
+		broker_drop(name);
+	}
 	for (size_t i = 0; dirfd >= 0 && i < ELEMENTSOF(files); i++)
 		(void)unlinkat(dirfd, files[i], 0);
 	if (dirfd >= 0 && unlinkat(mon.cells_fd, name, AT_REMOVEDIR) < 0)
@@ -483,7 +521,7 @@ int launch_engine(struct creel_err *err)
 	autofd int theirs = pair[1];
 	mon.engine = pair[0];
 	int fds[] = {theirs, mon.api_listener, mon.record_fd};
-	jail_words(&w, MON_UID_ENGINE, 2 + (int)ELEMENTSOF(fds), false);
+	jail_words(&w, monitor_uid(MON_UID_ENGINE), 2 + (int)ELEMENTSOF(fds), false);
 	word(&w, "--files");
 	word(&w, "8192");
 	word(&w, "--bind-exec");
@@ -491,9 +529,14 @@ int launch_engine(struct creel_err *err)
 	word(&w, "--");
 	word(&w, "/creeld");
 	word(&w, "--engine");
+	word(&w, audit_way_name());
+	word(&w, audit_why());
+	if (mon.rootless)
+		wordf(&w, "%u", (unsigned)mon.owner);
 	int r = words_ok(&w, err);
-	pid_t pid = r < 0 ? r : creel_proc_spawn(w.v, STDERR_FILENO, fds, ELEMENTSOF(fds),
-						 CREEL_PROC_PIDNS, &mon.engine_proc.pidfd, err);
+	pid_t pid = r < 0 ? r
+			  : creel_proc_spawn(w.v, STDERR_FILENO, fds, ELEMENTSOF(fds), CREEL_PROC_PIDNS,
+					     &mon.engine_proc.pidfd, err);
 	if (pid < 0) {
 		close(mon.engine);
 		mon.engine = -1;
@@ -503,30 +546,40 @@ int launch_engine(struct creel_err *err)
 	return 0;
 }
 
-int launch_port(const struct creel_plan *plan, size_t i, struct creel_err *err)
+struct port {
+	const char *address;
+	uint16_t number;
+};
+
+static int port_open(void *ctx, struct creel_err *err)
 {
 	static const int on = 1;
+	const struct port *p = ctx;
 	union {
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
 	} at = {.v4 = {0}};
-	const char *address = plan->ports[i].address;
-	bool six = strchr(address, ':');
+	bool six = strchr(p->address, ':');
 
 	if (six) {
 		at.v6.sin6_family = AF_INET6;
-		at.v6.sin6_port = htons(plan->ports[i].host);
-		(void)inet_pton(AF_INET6, address, &at.v6.sin6_addr);
+		at.v6.sin6_port = htons(p->number);
+		(void)inet_pton(AF_INET6, p->address, &at.v6.sin6_addr);
 	} else {
 		at.v4.sin_family = AF_INET;
-		at.v4.sin_port = htons(plan->ports[i].host);
-		(void)inet_pton(AF_INET, address, &at.v4.sin_addr);
+		at.v4.sin_port = htons(p->number);
+		(void)inet_pton(AF_INET, p->address, &at.v4.sin_addr);
 	}
 	autofd int fd = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    bind(fd, (struct sockaddr *)&at, six ? sizeof(at.v6) : sizeof(at.v4)) < 0 ||
-	    listen(fd, 64) < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "publish %s port %u", address,
-				     plan->ports[i].host);
+	    bind(fd, (struct sockaddr *)&at, six ? sizeof(at.v6) : sizeof(at.v4)) < 0 || listen(fd, 64) < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "publish %s port %u", p->address, p->number);
 	return steal_fd(&fd);
+}
+
+int launch_port(const struct creel_plan *plan, size_t i, struct creel_err *err)
+{
+	struct port p = {plan->ports[i].address, plan->ports[i].host};
+
+	return outside_do(port_open, &p, err);
 }

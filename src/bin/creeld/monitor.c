@@ -1,4 +1,5 @@
 #include "monitor.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "linux/fdpass.h"
 #include "linux/memfd.h"
@@ -17,7 +18,12 @@
 #include <sys/wait.h>
 #include <time.h>
 
-struct monitor mon = {.engine = -1, .api_listener = -1, .plan_listener = -1};
+struct monitor mon = {.engine = -1, .api_listener = -1, .plan_listener = -1, .uid_base = MON_UID_BASE};
+
+uid_t monitor_uid(unsigned which)
+{
+	return mon.uid_base + which;
+}
 
 struct mon_cell *monitor_cell(const char *name)
 {
@@ -66,6 +72,9 @@ void monitor_tell_plan(const struct mon_cell *c)
 		creel_log_error(&err);
 	else
 		monitor_tell(&m, policy);
+	m.type = CREEL_MON_SWITCHED;
+	m.a = killswitch_on(c->name);
+	monitor_tell(&m, -1);
 }
 
 static void tell_started(const struct mon_cell *c, int fd)
@@ -87,8 +96,9 @@ static void tell_exited(const struct mon_cell *c)
 
 	(void)snprintf(m.cell, sizeof(m.cell), "%s", c->name);
 	if (c->oom)
-		(void)snprintf(m.text, sizeof(m.text),
-			       "its processes reached their limit of memory on the host, and the kernel ended one");
+		(void)snprintf(
+			m.text, sizeof(m.text),
+			"its processes reached their limit of memory on the host, and the kernel ended one");
 	monitor_tell(&m, -1);
 }
 
@@ -98,6 +108,7 @@ void monitor_cell_gone(struct mon_cell *c)
 		return;
 	launch_kill(c);
 	net_cell_down(c);
+	audit_cell_gone(c);
 	c->oom = launch_oom(c);
 	launch_clean(c->name);
 	c->running = c->adopted = false;
@@ -120,6 +131,7 @@ static void on_start(struct mon_cell *c, const struct creel_monmsg *m)
 		if (c->ran.net.link)
 			flowlog_cell(c);
 		flow_start(c);
+		broker_start(c);
 		dns_start(c);
 	}
 	if (err.code) {
@@ -185,6 +197,25 @@ static void on_apply(struct mon_cell *c, const struct creel_monmsg *m)
 	monitor_tell(&answer, -1);
 }
 
+/* The file first: a monitor that dies here comes back with the switch as it was wanted. */
+static void on_switch(struct mon_cell *c, const struct creel_monmsg *m)
+{
+	struct creel_monmsg answer = {.type = CREEL_MON_SWITCHED, .a = m->a != 0};
+	struct creel_err err = {0};
+
+	if (!c)
+		creel_err_set(&err, CREEL_E_NOTFOUND, 0, "no cell '%s' was planned", m->cell);
+	else if (killswitch_set(c->name, m->a != 0, &err) == 0 && c->running)
+		(void)net_cell_switch(c, &answer.b, &err);
+	if (err.code) {
+		creel_log_error(&err);
+		tell_failed(m->cell, CREEL_MON_SWITCH, &err);
+		return;
+	}
+	(void)snprintf(answer.cell, sizeof(answer.cell), "%s", m->cell);
+	monitor_tell(&answer, -1);
+}
+
 static void on_unpin(struct mon_cell *c, const struct creel_monmsg *m)
 {
 	struct creel_err err = {0};
@@ -239,6 +270,9 @@ static void on_request(const struct creel_monmsg *m)
 		return;
 	case CREEL_MON_APPLY:
 		on_apply(c, m);
+		return;
+	case CREEL_MON_SWITCH:
+		on_switch(c, m);
 		return;
 	case CREEL_MON_DROP:
 		if (c && !c->running) {
@@ -326,6 +360,7 @@ static int engine_begin(struct creel_err *err)
 		} else {
 			tell_started(c, fd);
 			flow_engine(c);
+			broker_engine(c);
 			dns_stop(c); /* it spoke to the engine before this one */
 			dns_start(c);
 		}
@@ -335,9 +370,19 @@ static int engine_begin(struct creel_err *err)
 			flowlog_engine();
 			break;
 		}
+	audit_engine();
 	struct creel_monmsg m = {.type = CREEL_MON_SYNCED};
 	monitor_tell(&m, -1);
 	return 0;
+}
+
+/* By an update: an engine of that one and this monitor need not understand each other. */
+static bool replaced(void)
+{
+	struct stat now, own;
+
+	return stat(mon.engine_path, &now) == 0 && stat("/proc/self/exe", &own) == 0 &&
+	       (now.st_dev != own.st_dev || now.st_ino != own.st_ino);
 }
 
 static void engine_gone(evutil_socket_t fd, short what, void *ctx)
@@ -353,6 +398,13 @@ static void engine_gone(evutil_socket_t fd, short what, void *ctx)
 	engine_lost();
 	if (mon.quitting)
 		return;
+	if (replaced()) {
+		creel_log_warn(
+			"the engine ended, and creeld was replaced by another: the next command starts "
+			"that one; the cells run on");
+		(void)event_base_loopexit(mon.base, NULL);
+		return;
+	}
 	creel_log_warn("the engine ended (%s %d): starting another",
 		       info.si_code == CLD_EXITED ? "status" : "signal", info.si_status);
 	time_t now = time(NULL);
@@ -371,6 +423,8 @@ static void engine_gone(evutil_socket_t fd, short what, void *ctx)
 	}
 }
 
+enum { RUN_MODE = 0750 };
+
 static int folder(int at, const char *name, mode_t mode, uid_t owner, struct creel_err *err)
 {
 	if (mkdirat(at, name, mode) < 0 && errno != EEXIST)
@@ -383,14 +437,40 @@ static int folder(int at, const char *name, mode_t mode, uid_t owner, struct cre
 	return steal_fd(&fd);
 }
 
+/* One that was killed, or that has just said that it ends, may still be on its way out. */
+int monitor_lock(const char *state, struct creel_err *err)
+{
+	enum { WAIT_MS = 3000, STEP_MS = 20 };
+	autofd int dir = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "open %s", state);
+	autofd int run = folder(dir, "run", RUN_MODE, 0, err);
+	if (run < 0)
+		return run;
+	autofd int fd = openat(run, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return creel_err_set(err, CREEL_E_OS, errno, "open the lock of the state folder");
+	for (int64_t until = creel_clock_ms() + WAIT_MS; flock(fd, LOCK_EX | LOCK_NB) < 0;) {
+		if (errno != EWOULDBLOCK)
+			return creel_err_set(err, CREEL_E_OS, errno, "lock the state folder");
+		if (creel_clock_ms() > until)
+			return creel_err_set(err, CREEL_E_BUSY, 0, "a creeld runs on this state folder");
+		(void)nanosleep(&(struct timespec){.tv_nsec = STEP_MS * 1000000L}, NULL);
+	}
+	(void)steal_fd(&fd); /* it stays open as long as this process */
+	return 0;
+}
+
 static int folders_open(struct creel_err *err)
 {
 	mon.state_fd = open(mon.state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (mon.state_fd < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "open %s", mon.state);
-	if ((mon.run_fd = folder(mon.state_fd, "run", 0750, 0, err)) < 0 ||
+	if ((mon.run_fd = folder(mon.state_fd, "run", RUN_MODE, 0, err)) < 0 ||
 	    (mon.cells_fd = folder(mon.run_fd, "cells", 0700, 0, err)) < 0 ||
-	    (mon.record_fd = folder(mon.state_fd, "record", 0750, MON_UID_ENGINE, err)) < 0 ||
+	    /* rootless, who owns the folder reads the record as its group, which its files then have too */
+	    (mon.record_fd = folder(mon.state_fd, "record", mon.rootless ? 02750 : 0750,
+				    monitor_uid(MON_UID_ENGINE), err)) < 0 ||
 	    (mon.seal_fd = folder(mon.state_fd, "seal", 0755, 0, err)) < 0)
 		return err->code;
 	static const char *const private[] = {"volumes", "log"};
@@ -400,16 +480,7 @@ static int folders_open(struct creel_err *err)
 			return fd;
 		close(fd);
 	}
-	/* one creeld a state folder; the lock goes with the process, however it ends */
-	int lock = openat(mon.run_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0) {
-		int e = errno;
-		if (lock >= 0)
-			close(lock);
-		return creel_err_set(err, e == EWOULDBLOCK ? CREEL_E_BUSY : CREEL_E_OS, e,
-				     "a creeld runs on this state folder");
-	}
-	return 0; /* the lock's descriptor stays open as long as this process */
+	return 0;
 }
 
 static void on_signal(evutil_socket_t sig, short what, void *ctx)
@@ -438,20 +509,25 @@ static int begin(struct creel_err *err)
 	int r = folders_open(err);
 
 	if (r == 0)
+		r = rootless_keep(err);
+	if (r == 0)
+		r = outside_begin(err);
+	if (r == 0)
 		r = creel_head_key_open(mon.seal_fd, &mon.key, err);
 	if (r < 0)
 		return r;
 	(void)sodium_mlock(&mon.key, sizeof(mon.key)); /* refused by a small limit: then it is swappable */
 	if ((mon.base = event_base_new()) == NULL)
 		return creel_err_nomem(err);
-	if ((r = signals_take(err)) < 0 || (r = addresses_open(err)) < 0 || (r = dns_hosts_follow(err)) < 0 || (r = net_adopt(err)) < 0 ||
-	    (r = adopt_all(err)) < 0)
+	if ((r = signals_take(err)) < 0 || (r = addresses_open(err)) < 0 || (r = dns_hosts_follow(err)) < 0 ||
+	    (r = net_adopt(err)) < 0 || (r = adopt_all(err)) < 0)
 		return r;
 	mon.api_listener = creel_unix_listen(mon.run_fd, "creel.sock", SOCK_STREAM, 0660, err);
 	if (mon.api_listener < 0)
 		return mon.api_listener;
 	if ((r = intake_open(err)) < 0)
 		return r;
+	audit_begin();
 	mon.engine_first = time(NULL);
 	return engine_begin(err);
 }
@@ -468,7 +544,10 @@ int monitor_run(const char *state, struct creel_err *err)
 		r = creel_err_set(err, CREEL_E_OS, errno, "event loop");
 	if (mon.quitting && !any_running())
 		net_down();
+	audit_end(mon.quitting && !any_running());
 	creel_head_key_wipe(&mon.key);
+	if ((mon.quitting || r < 0) && !any_running())
+		rootless_end();
 	if (mon.quitting) {
 		(void)unlinkat(mon.run_fd, "creel.sock", 0);
 		(void)unlinkat(mon.run_fd, "plan.sock", 0);

@@ -1,19 +1,23 @@
-#include "monitor.h"
 #include "base/log.h"
+#include "base/mapped.h"
+#include "filter.h"
+#include "monitor.h"
 #include "net/conntrack.h"
 #include "net/link.h"
 #include "net/netns.h"
 #include "net/nft.h"
+#include "net/pinning.h"
 #include "net/uplink.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
+
+#define NSFS_MAGIC 0x6e736673 /* linux/magic.h */
 
 /*
  * The network of the cells: one namespace a state folder, made with the first link and removed by
@@ -21,10 +25,9 @@
  */
 static struct {
 	bool up;
-	int ns; /* the namespace */
+	int ns;               /* the namespace */
 	struct creel_rtnl nl; /* in it, as is nft */
 	struct creel_nft nft;
-	struct creel_uplink uplink;
 } net = {.ns = -1};
 
 static int ns_path(char ret[PATH_MAX], struct creel_err *err)
@@ -32,17 +35,6 @@ static int ns_path(char ret[PATH_MAX], struct creel_err *err)
 	int n = snprintf(ret, PATH_MAX, "%s/run/netns", mon.state);
 
 	return n < 0 || n >= PATH_MAX ? creel_err_set(err, CREEL_E_TOOBIG, 0, "the state folder's path") : 0;
-}
-
-static void uplink_name(void)
-{
-	uint8_t hash[16];
-	char hex[33];
-
-	crypto_generichash(hash, sizeof(hash), (const uint8_t *)mon.state, strlen(mon.state), NULL, 0);
-	sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
-	hex[8] = '\0';
-	creel_uplink_init(&net.uplink, hex, mon.run_fd);
 }
 
 int net_enter(int *ret_back, struct creel_err *err)
@@ -53,7 +45,8 @@ int net_enter(int *ret_back, struct creel_err *err)
 /* A TCP flow that was cut is not taken up again from its middle; flows are counted, and their end is told. */
 static int conntrack_set(struct creel_err *err)
 {
-	static const char *const sysctls[][2] = {{"tcp_loose", "0"}, {"acct", "1"}, {"events", "1"}, {"timestamp", "1"}};
+	static const char *const sysctls[][2] = {
+		{"tcp_loose", "0"}, {"acct", "1"}, {"events", "1"}, {"timestamp", "1"}};
 	char path[80];
 	int back, r = net_enter(&back, err);
 
@@ -106,12 +99,11 @@ static int net_up(struct creel_err *err)
 
 	if (r < 0 || net.up)
 		return r;
-	uplink_name();
 	if ((r = creel_netns_open(path, &net.ns, err)) == 0 && (r = sockets_open(err)) == 0)
-		r = creel_uplink_up(&net.uplink, net.ns, err);
+		r = uplink_up(net.ns, err);
 	if (r < 0) {
 		struct creel_err none = {0};
-		(void)creel_uplink_down(&net.uplink, &none);
+		uplink_down();
 		sockets_close();
 		(void)creel_netns_remove(path, &none);
 		return creel_err_add(err, "the cells' network");
@@ -122,10 +114,18 @@ static int net_up(struct creel_err *err)
 
 int net_adopt(struct creel_err *err)
 {
-	struct stat st;
+	autofd int fd = openat(mon.run_fd, "netns", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct statfs st;
 
-	if (fstatat(mon.run_fd, "netns", &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : creel_err_set(err, CREEL_E_OS, errno, "look for the cells' namespace");
+	if (fd < 0 || fstatfs(fd, &st) < 0)
+		return errno == ENOENT
+			       ? 0
+			       : creel_err_set(err, CREEL_E_OS, errno, "look for the cells' namespace");
+	/* of namespaces that are gone, as after a restart of the host, a file alone is left */
+	if (mon.rootless && st.f_type != NSFS_MAGIC) {
+		(void)unlinkat(mon.run_fd, "netns", 0);
+		return 0;
+	}
 	return net_up(err);
 }
 
@@ -136,75 +136,21 @@ void net_down(void)
 
 	if (!net.up || ns_path(path, &err) < 0)
 		return;
-	flowlog_stop();
-	if (creel_uplink_down(&net.uplink, &err) < 0)
-		creel_log_error(&err);
+	flowlog_down();
+	uplink_down();
 	sockets_close();
 	if (creel_netns_remove(path, &err) < 0)
 		creel_log_error(&err);
 }
 
-static struct creel_link link_of(const struct mon_cell *c)
-{
-	struct in_addr addr = {0}, gateway = {0};
-	struct creel_link link;
-
-	(void)inet_pton(AF_INET, c->ran.net.address, &addr);
-	(void)inet_pton(AF_INET, c->ran.net.gateway, &gateway);
-	creel_link_init(&link, addr, gateway);
-	return link;
-}
-
-/* What the filter is told of a cell; its lists live as long as this. */
-struct filter {
-	struct creel_nft_cell cell;
-	struct creel_link link;
-	struct creel_nft_reach reach[256], resolvers[CREEL_PLAN_UPSTREAMS];
-};
-
-/* @param t  NULL: for a removal, which needs no policy */
-static int filter_of(const struct mon_cell *c, const struct creel_policytext *t, struct filter *f,
-		     struct creel_err *err)
-{
-	struct dns_upstream up[CREEL_PLAN_UPSTREAMS];
-
-	*f = (struct filter){.link = link_of(c)};
-	f->cell = (struct creel_nft_cell){.link = f->link.name,
-					  .addr = f->link.addr,
-					  .gateway = f->link.gateway,
-					  .policy = t ? &t->policy : NULL,
-					  .reach = f->reach,
-					  .dns_uid = launch_uid(c, ROLE_DNS),
-					  .flow_uid = launch_uid(c, ROLE_FLOW),
-					  .flow_port = MON_FLOW_PORT,
-					  .log_group = flowlog_group(c),
-					  .resolvers = f->resolvers};
-	memcpy(f->cell.mac, f->link.guest_mac, sizeof(f->cell.mac));
-	for (size_t i = 0; t && i < t->spec.n_reach; i++)
-		for (size_t k = 0; k < t->spec.n_cells; k++) {
-			if (strcmp(t->cell[k].name, t->spec.reach[i].cell) != 0)
-				continue;
-			if (f->cell.n_reach == ELEMENTSOF(f->reach))
-				return creel_err_set(err, CREEL_E_TOOBIG, 0, "over %zu lines of reach",
-						     ELEMENTSOF(f->reach));
-			struct creel_nft_reach *to = &f->reach[f->cell.n_reach++];
-			memcpy(&to->addr, t->cell[k].addr.addr, 4);
-			to->port = t->spec.reach[i].port;
-		}
-	size_t n = dns_upstreams(&c->ran, up);
-	for (size_t i = 0; i < n; i++)
-		if (inet_pton(AF_INET, up[i].addr, &f->resolvers[f->cell.n_resolvers].addr) == 1)
-			f->resolvers[f->cell.n_resolvers++].port = up[i].port;
-	return 0;
-}
-
 static struct creel_policytext *policy_read(const struct mon_cell *c, struct creel_err *err)
 {
+	const struct creel_buf *text = killswitch_policy(c);
 	struct creel_policytext *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		creel_err_nomem(err);
-	else if (creel_policytext_read((const char *)c->policy.data, c->policy.len, NULL, NULL, t, err) < 0) {
+	else if (creel_policytext_read((const char *)text->data, text->len, NULL, NULL, t, err) < 0) {
 		free(t);
 		t = NULL;
 	}
@@ -227,13 +173,6 @@ static int64_t now_s(void)
 	return t.tv_sec;
 }
 
-static void mapped(uint8_t ret[16], struct in_addr a)
-{
-	memset(ret, 0, 16);
-	ret[10] = ret[11] = 0xff;
-	memcpy(ret + 12, &a, 4);
-}
-
 /* The names of a cell's pins are kept here; a monitor that comes after us reads them from the sets. */
 static int policy_begin(struct mon_cell *c, struct creel_err *err)
 {
@@ -244,6 +183,33 @@ static int policy_begin(struct mon_cell *c, struct creel_err *err)
 	policy_set(c, t);
 	creel_pins_fini(&c->pins);
 	return creel_pins_init(&c->pins, CREEL_PINS_NAMES, CREEL_PINS_ADDRS, err);
+}
+
+static bool asks_by_six(const struct mon_cell *c)
+{
+	struct dns_upstream up[CREEL_PLAN_UPSTREAMS];
+	size_t n = dns_upstreams(&c->ran, up);
+
+	while (n > 0)
+		if (strchr(up[--n].addr, ':'))
+			return true;
+	return false;
+}
+
+/* The uplink's IPv6 comes with the first cell that has it, or asks a resolver by it. */
+static int uplink6(const struct mon_cell *c, struct creel_err *err)
+{
+	uint8_t ula[CREEL_ULA];
+
+	if (!net_link(c).six && !asks_by_six(c))
+		return 0;
+	net_ula(ula);
+	return uplink_six(net.ns, ula, err);
+}
+
+bool net_leads6(const struct mon_cell *c)
+{
+	return net_link(c).six && uplink_leads6();
 }
 
 int net_cell_up(struct mon_cell *c, int *ret_tap, uint8_t ret_mac[6], struct creel_err *err)
@@ -258,7 +224,13 @@ int net_cell_up(struct mon_cell *c, int *ret_tap, uint8_t ret_mac[6], struct cre
 		r = filter_of(c, c->live, f, err);
 	if (r < 0)
 		return r;
-	(void)creel_nft_cell_remove(&net.nft, &f->cell, &none); /* of one that ended while none watched */
+	/* of one that ended while none watched, with IPv6 or without */
+	(void)creel_nft_cell_remove(&net.nft, &f->cell, &none);
+	f->cell.six = !f->cell.six;
+	(void)creel_nft_cell_remove(&net.nft, &f->cell, &none);
+	f->cell.six = !f->cell.six;
+	if ((r = uplink6(c, err)) < 0)
+		return r;
 	if ((r = creel_nft_cell_add(&net.nft, &f->cell, err)) < 0 || (r = net_enter(&back, err)) < 0)
 		return r;
 	r = creel_link_up(&net.nl, &f->link, ret_tap, &index, err);
@@ -267,26 +239,32 @@ int net_cell_up(struct mon_cell *c, int *ret_tap, uint8_t ret_mac[6], struct cre
 	return r;
 }
 
-static void pin_found(void *ctx, const char *name, struct in_addr addr, uint32_t ttl)
+static void pin_found(void *ctx, const char *name, const uint8_t addr[16], uint32_t ttl)
 {
 	struct mon_cell *c = ctx;
 	struct creel_question q = {.name = name};
 	struct creel_err err = {0};
 	struct creel_answer a;
-	uint8_t raw[16];
 
-	mapped(raw, addr);
 	creel_policy_decide(&c->live->policy, &q, &a);
 	/* it was pinned, so in mode ask somebody said yes */
-	if (creel_pins_add(&c->pins, name, raw, now_s() + ttl, a.decision == CREEL_ASK, now_s(), &err) < 0)
+	if (creel_pins_add(&c->pins, name, addr, now_s() + ttl, a.decision == CREEL_ASK, now_s(), &err) < 0)
 		creel_log_error(&err);
 }
 
 int net_cell_adopt(struct mon_cell *c, struct creel_err *err)
 {
-	int r = net.up ? policy_begin(c, err) : creel_err_set(err, CREEL_E_NOTFOUND, 0, "its network is gone");
+	int r = net.up ? policy_begin(c, err)
+		       : creel_err_set(err, CREEL_E_NOTFOUND, 0, "its network is gone");
 
-	return r < 0 ? r : creel_nft_pins(&net.nft, link_of(c).name, pin_found, c, err);
+	if (r == 0)
+		r = uplink6(c, err);
+	return r < 0 ? r : creel_nft_pins(&net.nft, net_link(c).name, pin_found, c, err);
+}
+
+int net_told(const struct mon_cell *c, uint64_t *ret, struct creel_err *err)
+{
+	return creel_nft_told(&net.nft, net_link(c).name, ret, err);
 }
 
 void net_cell_down(struct mon_cell *c)
@@ -296,6 +274,7 @@ void net_cell_down(struct mon_cell *c)
 
 	dns_stop(c);
 	flow_stop(c);
+	broker_stop(c);
 	netproc_stop(&c->procs[ROLE_FLOW_OLD]);
 	if (c->ran.net.link)
 		flowlog_cell_gone(c);
@@ -316,13 +295,12 @@ struct changing {
 	bool nomem;
 };
 
-static size_t openings_of(const struct creel_policy *p, const char *name, const uint8_t addr[16], bool granted,
-			  struct creel_opening ret[16])
+static size_t openings_of(const struct creel_policy *p, const char *name, const uint8_t addr[16],
+			  bool granted, struct creel_opening ret[16])
 {
-	struct creel_question q = {.name = name, .addr = {.family = 4, .bits = 32}};
+	struct creel_question q = {.name = name, .addr = creel_net_of(addr)};
 	struct creel_answer a;
 
-	memcpy(q.addr.addr, addr + 12, 4);
 	creel_policy_decide(p, &q, &a);
 	if (a.decision == CREEL_DENY || (a.decision == CREEL_ASK && !granted))
 		return 0;
@@ -370,20 +348,33 @@ static void pin_changes(void *ctx, const char *name, const uint8_t addr[16], int
 {
 	struct changing *g = ctx;
 	struct creel_opening was[16], will[16];
-	struct in_addr a;
 	int64_t left = until - now_s();
 
 	if (left <= 0)
 		return;
-	memcpy(&a, addr + 12, 4);
 	size_t n_was = openings_of(g->was, name, addr, granted, was);
 	size_t n_will = openings_of(g->will, name, addr, granted, will);
 	for (size_t i = 0; i < n_was; i++)
 		if (!opening_in(&was[i], will, n_will) && !elsewhere(g, addr, &was[i]))
-			edit_add(g, (struct creel_nft_edit){a, was[i], name, 0});
+			edit_add(g, creel_pinning_edit(addr, &was[i], name, 0));
 	for (size_t i = 0; i < n_will; i++)
 		if (!opening_in(&will[i], was, n_was))
-			edit_add(g, (struct creel_nft_edit){a, will[i], name, (uint32_t)left});
+			edit_add(g, creel_pinning_edit(addr, &will[i], name, (uint32_t)left));
+}
+
+/* Is it another cell's TCP port that this one may reach? */
+static bool reaches(const struct creel_policytext *t, const struct creel_net *a, uint16_t port)
+{
+	for (size_t i = 0; i < t->spec.n_reach; i++)
+		for (size_t k = 0; t->spec.reach[i].port == port && k < t->spec.n_cells; k++) {
+			const uint8_t *four = t->cell[k].addr.addr;
+			const struct in6_addr six = net_six(four);
+			if (strcmp(t->cell[k].name, t->spec.reach[i].cell) == 0 &&
+			    (a->family == 4 ? memcmp(four, a->addr, 4) == 0
+					    : t->spec.reach[i].six && memcmp(&six, a->addr, 16) == 0))
+				return true;
+		}
+	return false;
 }
 
 /* May this flow go on? It outlives its pin, so a name that resolved to its address once is enough. */
@@ -391,29 +382,41 @@ static bool flow_kept(void *ctx, const struct creel_ct_flow *f)
 {
 	const struct mon_cell *c = ctx;
 	const struct creel_policytext *t = c->live;
-	struct creel_question q = {.addr = {.family = 4, .bits = 32}, .port = f->dport, .udp = f->proto == IPPROTO_UDP};
+	const struct creel_link link = net_link(c);
+	struct creel_question q = {
+		.addr = creel_net_of(f->dst), .port = f->dport, .udp = f->proto == IPPROTO_UDP};
 	struct creel_answer a;
-	uint8_t raw[16];
+	uint8_t gateway[16];
 	bool granted;
 
-	if (f->dst.s_addr == link_of(c).gateway.s_addr)
+	creel_mapped_put(gateway, &link.gateway);
+	if (memcmp(f->dst, gateway, 16) == 0 || (link.six && memcmp(f->dst, &link.gateway6, 16) == 0) ||
+	    (!q.udp && reaches(t, &q.addr, q.port)))
 		return true;
-	memcpy(q.addr.addr, &f->dst, 4);
-	for (size_t i = 0; i < t->spec.n_cells; i++)
-		for (size_t k = 0; k < t->spec.n_reach && memcmp(t->cell[i].addr.addr, &f->dst, 4) == 0; k++)
-			if (strcmp(t->spec.reach[k].cell, t->cell[i].name) == 0 && t->spec.reach[k].port == f->dport &&
-			    !q.udp)
-				return true;
 	creel_policy_decide(&t->policy, &q, &a);
 	if (a.decision == CREEL_ALLOW || a.why == CREEL_WHY_ENTRY_DENY)
 		return a.decision == CREEL_ALLOW;
-	mapped(raw, f->dst);
-	for (size_t i = 0; (q.name = creel_pins_name(&c->pins, raw, i, NULL, &granted)) != NULL; i++) {
+	for (size_t i = 0; (q.name = creel_pins_name(&c->pins, f->dst, i, NULL, &granted)) != NULL; i++) {
 		creel_policy_decide(&t->policy, &q, &a);
 		if (a.decision == CREEL_ALLOW || (a.decision == CREEL_ASK && granted))
 			return true;
 	}
 	return false;
+}
+
+/* In the cells' namespace. */
+static int flows_cut(struct mon_cell *c, uint64_t *ret_cut, struct creel_err *err)
+{
+	const struct creel_link link = net_link(c);
+	uint8_t addr[16];
+	uint64_t more = 0;
+
+	creel_mapped_put(addr, &link.addr);
+	int r = creel_ct_cut(addr, flow_kept, c, ret_cut, err);
+	if (r == 0 && link.six)
+		r = creel_ct_cut(link.addr6.s6_addr, flow_kept, c, &more, err);
+	*ret_cut += more;
+	return r;
 }
 
 enum { EDITS_AT_ONCE = 2000 };
@@ -440,11 +443,35 @@ static int filter_change(struct mon_cell *c, const struct creel_policytext *will
 	return r;
 }
 
+/* Filter, resolver and flows take on the policy of now; what it does not permit is cut. */
+static int policy_take(struct mon_cell *c, bool same_resolvers, uint64_t *ret_cut, struct creel_err *err)
+{
+	struct creel_policytext *will = policy_read(c, err);
+	int back, r = will ? filter_change(c, will, err) : err->code;
+
+	if (r < 0) {
+		if (will)
+			creel_policytext_fini(will);
+		free(will);
+		return creel_err_add(err, "change the policy of cell '%s'", c->name);
+	}
+	policy_set(c, will);
+	if (same_resolvers)
+		dns_policy(c);
+	else
+		dns_start(c); /* whom it asks, it is told once */
+	flow_policy(c);
+	broker_start(c); /* anew, if it has any: requests under way are cut */
+	if ((r = net_enter(&back, err)) == 0) {
+		r = flows_cut(c, ret_cut, err);
+		creel_netns_leave(back);
+	}
+	return r;
+}
+
 int net_cell_change(struct mon_cell *c, uint64_t *ret_cut, struct creel_err *err)
 {
 	autofree struct creel_plan *before = malloc(sizeof(*before));
-	struct creel_policytext *will;
-	int back, r = 0;
 
 	*ret_cut = 0;
 	if (!before)
@@ -453,28 +480,23 @@ int net_cell_change(struct mon_cell *c, uint64_t *ret_cut, struct creel_err *err
 	c->ran = c->plan;
 	if (!c->ran.net.link)
 		return 0;
-	will = policy_read(c, err);
-	r = will ? filter_change(c, will, err) : err->code;
-	if (r < 0) {
-		if (will)
-			creel_policytext_fini(will);
-		free(will);
+	bool same = before->net.recursive == c->ran.net.recursive &&
+		    before->net.n_upstreams == c->ran.net.n_upstreams &&
+		    memcmp(before->net.upstreams, c->ran.net.upstreams, sizeof(before->net.upstreams)) == 0;
+	const struct creel_policytext *was = c->live;
+	int r = uplink6(c, err);
+	if (r == 0)
+		r = policy_take(c, same, ret_cut, err);
+	if (r < 0 && c->live == was)
 		c->ran = *before;
-		return creel_err_add(err, "change the policy of cell '%s'", c->name);
-	}
-	policy_set(c, will);
-	if (before->net.recursive == c->ran.net.recursive && before->net.n_upstreams == c->ran.net.n_upstreams &&
-	    memcmp(before->net.upstreams, c->ran.net.upstreams, sizeof(before->net.upstreams)) == 0)
-		dns_policy(c);
-	else
-		dns_start(c); /* whom it asks, it is told once */
-	flow_policy(c);
-	if ((r = net_enter(&back, err)) == 0) {
-		r = creel_ct_cut(link_of(c).addr, flow_kept, c, ret_cut, err);
-		creel_netns_leave(back);
-	}
 	autofd int dirfd = openat(mon.cells_fd, c->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return r < 0 ? r : adopt_save(c, dirfd, err);
+}
+
+int net_cell_switch(struct mon_cell *c, uint64_t *ret_cut, struct creel_err *err)
+{
+	*ret_cut = 0;
+	return c->ran.net.link ? policy_take(c, true, ret_cut, err) : 0;
 }
 
 struct forgetting {
@@ -500,10 +522,8 @@ static void edits_of(struct forgetting *f)
 	for (size_t i = 0; i < f->n; i++) {
 		size_t n = openings_of(f->g->was, f->name, f->addrs[i], true, o);
 		for (size_t k = 0; k < n; k++) {
-			struct creel_nft_edit e = {.opening = o[k], .name = f->name};
-			memcpy(&e.addr, f->addrs[i] + 12, 4);
 			if (!elsewhere(f->g, f->addrs[i], &o[k]))
-				edit_add(f->g, e);
+				edit_add(f->g, creel_pinning_edit(f->addrs[i], &o[k], f->name, 0));
 		}
 	}
 }
@@ -528,54 +548,48 @@ int net_unpin(struct mon_cell *c, const char *name, struct creel_err *err)
 		creel_pins_each(&c->pins, address_noted, &f);
 		creel_pins_drop(&c->pins, name);
 		edits_of(&f);
-		r = g.nomem ? creel_err_nomem(err) : creel_nft_cell_change(&net.nft, &filter->cell, g.edits, g.n, err);
+		r = g.nomem ? creel_err_nomem(err)
+			    : creel_nft_cell_change(&net.nft, &filter->cell, g.edits, g.n, err);
 	}
 	free(f.addrs);
 	free(g.edits);
 	flow_unpin(c, name);
 	if (r == 0 && (r = net_enter(&back, err)) == 0) {
-		r = creel_ct_cut(link_of(c).addr, flow_kept, c, &cut, err);
+		r = flows_cut(c, &cut, err);
 		creel_netns_leave(back);
 	}
 	return r;
 }
 
-int net_pin(struct mon_cell *c, const struct creel_dnsmsg *m, struct creel_err *err)
+static int pinned(void *ctx, const struct creel_dnsmsg *m, bool granted, struct creel_err *err)
 {
-	static const uint8_t v4[12] = {[10] = 0xff, [11] = 0xff};
-	const struct creel_policy *p;
-	struct creel_question q = {.name = m->name};
-	struct in_addr addrs[CREEL_DNSMSG_ADDRS];
-	struct creel_opening openings[16];
-	struct creel_link link = link_of(c);
-	struct creel_answer a;
-	int r = 0;
+	struct mon_cell *c = ctx;
 
+	flowlog_pin(c, m, granted);
+	return flow_pin(c, m, granted, err);
+}
+
+static void pins_refused(void *ctx, const struct creel_err *err)
+{
+	const struct mon_cell *c = ctx;
+
+	creel_log_warn("cell %s: %s", c->name, err->msg);
+}
+
+void net_pins(struct mon_cell *c, const struct creel_dnsmsg *m, int *result, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		result[i] = CREEL_E_DENIED;
 	if (!c->live)
-		return creel_err_set(err, CREEL_E_DENIED, 0, "a pin for a cell without a link");
-	p = &c->live->policy;
-	creel_policy_decide(p, &q, &a);
-	bool asked = a.decision == CREEL_ASK; /* the engine knows of a yes; the mode says that there can be one */
-	if ((a.decision != CREEL_ALLOW && !asked) || m->n_addrs == 0)
-		return creel_err_set(err, CREEL_E_DENIED, 0, "a pin for a name that is not allowed");
-	for (size_t i = 0; i < m->n_addrs; i++) {
-		q.addr = (struct creel_net){.family = 4, .bits = 32};
-		if (memcmp(m->addr[i], v4, 12) != 0)
-			return creel_err_set(err, CREEL_E_UNSUPP, 0, "a pin of an IPv6 address");
-		memcpy(q.addr.addr, m->addr[i] + 12, 4);
-		memcpy(&addrs[i], m->addr[i] + 12, 4);
-		creel_policy_decide(p, &q, &a);
-		if (a.decision == CREEL_DENY)
-			return creel_err_set(err, CREEL_E_DENIED, 0, "a pin of an address that is not allowed");
-	}
-	size_t n = creel_policy_openings(p, m->name, asked, openings, ELEMENTSOF(openings));
-	uint32_t ttl = MIN(MAX(m->ttl, 1U), 7200U);
-	/* known here before it is open: a change of the policy then finds it */
-	for (size_t i = 0; r == 0 && i < m->n_addrs; i++)
-		r = creel_pins_add(&c->pins, m->name, m->addr[i], now_s() + ttl, asked, now_s(), err);
-	if (r == 0)
-		r = creel_nft_pin(&net.nft, link.name, m->name, addrs, m->n_addrs, openings, n, ttl, err);
-	if (r == 0)
-		flowlog_pin(c, m, asked);
-	return r < 0 ? r : flow_pin(c, m, asked, err);
+		return;
+	const struct creel_link link = net_link(c);
+	const struct creel_pinning p = {.nft = &net.nft,
+					.link = link.name,
+					.six = link.six,
+					.policy = &c->live->policy,
+					.pins = &c->pins,
+					.told = pinned,
+					.refused = pins_refused,
+					.ctx = c};
+	creel_pinning_write(&p, m, result, n, now_s());
 }

@@ -1,18 +1,19 @@
-#include "monitor.h"
-#include "words.h"
 #include "linux/proc.h"
+#include "monitor.h"
 #include "net/link.h"
+#include "words.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 /* What a cell's resolver and its checker of names have in common: processes in the cells' namespace. */
-static struct creel_link link_of(const struct mon_cell *c)
+struct creel_link net_link(const struct mon_cell *c)
 {
 	struct in_addr addr = {0}, gateway = {0};
 	struct creel_link link;
@@ -20,32 +21,88 @@ static struct creel_link link_of(const struct mon_cell *c)
 	(void)inet_pton(AF_INET, c->ran.net.address, &addr);
 	(void)inet_pton(AF_INET, c->ran.net.gateway, &gateway);
 	creel_link_init(&link, addr, gateway);
+	if (c->ran.net.ipv6) {
+		uint8_t ula[CREEL_ULA];
+		net_ula(ula);
+		creel_link_six(&link, ula);
+	}
 	return link;
+}
+
+void net_ula(uint8_t ret[CREEL_ULA])
+{
+	uint8_t hash[16];
+
+	/* as random as RFC 4193, 3.2 asks for, and the same again for the same folder */
+	crypto_generichash(hash, sizeof(hash), (const uint8_t *)mon.state, strlen(mon.state),
+			   (const uint8_t *)"ula", 3);
+	ret[0] = 0xfd;
+	memcpy(ret + 1, hash, CREEL_ULA - 1);
+}
+
+struct in6_addr net_six(const uint8_t four[4])
+{
+	struct creel_link link = {0};
+	uint8_t ula[CREEL_ULA];
+
+	net_ula(ula);
+	memcpy(&link.addr, four, 4);
+	creel_link_six(&link, ula);
+	return link.addr6;
+}
+
+/* On the cell's link alone. */
+static int listen_at(const struct creel_link *link, int type, const struct sockaddr *at, socklen_t len,
+		     struct creel_err *err)
+{
+	static const int on = 1;
+	bool six = at->sa_family == AF_INET6;
+	autofd int fd = socket(at->sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || (six && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, link->name, (socklen_t)strlen(link->name)) < 0 ||
+	    bind(fd, at, len) < 0 || (type == SOCK_STREAM && listen(fd, 256) < 0))
+		return creel_err_set(err, CREEL_E_OS, errno, "open a port of %s%s", link->name,
+				     six ? " by IPv6" : "");
+	return steal_fd(&fd);
 }
 
 int netproc_listen(const struct mon_cell *c, int type, uint16_t port, struct creel_err *err)
 {
-	static const int on = 1;
-	const struct creel_link link = link_of(c);
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = link.gateway};
-	autofd int fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const struct creel_link link = net_link(c);
+	const struct sockaddr_in at = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = link.gateway};
+	int fd = listen_at(&link, type, (const struct sockaddr *)&at, sizeof(at), err);
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, link.name, (socklen_t)strlen(link.name)) < 0 ||
-	    bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || (type == SOCK_STREAM && listen(fd, 256) < 0))
-		return creel_err_set(err, CREEL_E_OS, errno, "open port %u of %s", port, link.name);
-	return steal_fd(&fd);
+	return fd < 0 ? creel_err_add(err, "port %u", port) : fd;
 }
 
-int netproc_spawn(struct mon_cell *c, enum mon_role role, const char *program, const char *name, const int *fds,
-		  size_t n_fds, unsigned files, struct creel_err *err)
+int netproc_listen6(const struct mon_cell *c, int type, uint16_t port, struct creel_err *err)
 {
-	struct mon_proc *p = &c->procs[role];
-	struct words w = {.n = 0};
+	const struct creel_link link = net_link(c);
+	const struct sockaddr_in6 at = {
+		.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = link.gateway6};
+	int fd = listen_at(&link, type, (const struct sockaddr *)&at, sizeof(at), err);
+
+	return fd < 0 ? creel_err_add(err, "port %u", port) : fd;
+}
+
+int netproc_log(const struct mon_cell *c)
+{
 	char path[64];
 
 	(void)snprintf(path, sizeof(path), "log/%s", c->name);
-	autofd int log = openat(mon.state_fd, path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return openat(mon.state_fd, path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+int netproc_spawn(struct mon_cell *c, enum mon_role role, const char *program, const char *name,
+		  const int *fds, size_t n_fds, unsigned files, struct creel_err *err)
+{
+	struct mon_proc *p = &c->procs[role];
+	struct words w = {.n = 0};
+	autofd int log = netproc_log(c);
+
 	jail_words(&w, launch_uid(c, role), 2 + (int)n_fds, true);
 	word(&w, "--network");
 	word(&w, "--files");

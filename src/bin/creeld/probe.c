@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "linux/proc.h"
 #include "monitor.h"
 #include "words.h"
@@ -19,30 +20,27 @@
  * hangs. So a guest is booted, in the jail that a cell's machine has, and asked for its first word:
  * creel-init without a configuration says that it has none.
  */
-enum { LIMIT_MS = 10000 };
+enum {
+	/* a guest says its word in a second or two; the rest is for a host that is busy */
+	KVM_LIMIT_S = 10,
+	TCG_LIMIT_S = 60,
+};
 static const char word_of_guest[] = "creel-init:";
 
-static long now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* True when @p fd said what a guest says; @p ret_why is set when not. */
-static bool listen_to(int fd, const char **ret_why)
+static bool listen_to(int fd, int limit_s, const char **ret_why)
 {
-	static char said[65536];
-	long until = now_ms() + LIMIT_MS;
+	static char said[65536], hung[64];
+	long until = creel_clock_ms() + limit_s * 1000L;
 	size_t len = 0;
 
 	for (;;) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
-		long left = until - now_ms();
+		long left = until - creel_clock_ms();
 		int n = left > 0 ? poll(&p, 1, (int)left) : 0;
 		if (n == 0) {
-			*ret_why = "a guest hung: no word of it in 10 s";
+			snprintf(hung, sizeof(hung), "a guest hung: no word of it in %d s", limit_s);
+			*ret_why = hung;
 			return false;
 		}
 		if (n < 0)
@@ -62,7 +60,7 @@ static bool listen_to(int fd, const char **ret_why)
 static int machine_run(bool kvm, const char *kernel, const char *initrd, int console, int *ret_pidfd,
 		       struct creel_err *err)
 {
-	struct creel_vmm_argv autoclean(creel_vmm_argv_fini) argv;
+	struct creel_vmm_argv autoclean(creel_vmm_argv_fini) argv = {0};
 	struct words w = {.n = 0};
 	int chan[2], qmp[2];
 
@@ -70,15 +68,23 @@ static int machine_run(bool kvm, const char *kernel, const char *initrd, int con
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "make the machine's sockets");
 	const int fds[] = {chan[1], qmp[1], console};
-	const struct creel_vmm_spec spec = {
-		.name = "probe", .cpus = 1, .memory_mib = 192, .accel = kvm ? CREEL_ACCEL_KVM : CREEL_ACCEL_TCG,
-		.kernel = "/kernel", .initrd = "/initrd", .control_fd = 3, .qmp_fd = 4, .console_fd = 5,
-		.virtiofs_fd = -1, .tap_fd = -1};
+	const struct creel_vmm_spec spec = {.name = "probe",
+					    .cpus = 1,
+					    .memory_mib = 192,
+					    .accel = kvm ? CREEL_ACCEL_KVM : CREEL_ACCEL_TCG,
+					    .tsc_khz = creel_vmm_tsc_khz(),
+					    .kernel = "/kernel",
+					    .initrd = "/initrd",
+					    .control_fd = 3,
+					    .qmp_fd = 4,
+					    .console_fd = 5,
+					    .virtiofs_fd = -1,
+					    .tap_fd = -1};
 	creel_vmm_argv_init(&argv);
 	int r = mon.vmm->argv(&spec, &argv, err);
-	jail_words(&w, MON_UID_PROBE, 5, true);
+	jail_words(&w, monitor_uid(MON_UID_PROBE), 5, true);
 	if (kvm)
-		word(&w, "--kvm");
+		kvm_words(&w);
 	qemu_words(&w, mon.vmm_path);
 	word(&w, "--bind");
 	wordf(&w, "%s:/kernel", kernel);
@@ -90,8 +96,9 @@ static int machine_run(bool kvm, const char *kernel, const char *initrd, int con
 		word(&w, argv.words[i]);
 	if (r == 0)
 		r = words_ok(&w, err);
-	pid_t pid = r < 0 ? r : creel_proc_spawn(w.v, STDERR_FILENO, fds, ELEMENTSOF(fds), CREEL_PROC_PIDNS,
-						 ret_pidfd, err);
+	pid_t pid = r < 0 ? r
+			  : creel_proc_spawn(w.v, STDERR_FILENO, fds, ELEMENTSOF(fds), CREEL_PROC_PIDNS,
+					     ret_pidfd, err);
 	/* our ends stay open: a machine without its control sockets ends */
 	close(chan[1]);
 	close(qmp[1]);
@@ -104,8 +111,10 @@ int probe_run(bool use_kvm, const char *kernel, const char *initrd, struct creel
 	struct stat st;
 	int console[2], pidfd = -1;
 
-	if (geteuid() != 0)
-		return creel_err_set(err, CREEL_E_DENIED, 0, "only root can make the jail that a guest runs in");
+	int r = rootless_enter(NULL, err);
+
+	if (r < 0)
+		return r;
 	autofd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (use_kvm && kvm < 0) {
 		printf("no /dev/kvm: %s\n", strerror(errno));
@@ -115,11 +124,11 @@ int probe_run(bool use_kvm, const char *kernel, const char *initrd, struct creel
 		return creel_err_set(err, CREEL_E_OS, errno, "open the kernel and its initramfs");
 	if (pipe2(console, O_CLOEXEC) < 0)
 		return creel_err_set(err, CREEL_E_OS, errno, "make a pipe");
-	int r = machine_run(use_kvm, kernel, initrd, console[1], &pidfd, err);
+	r = machine_run(use_kvm, kernel, initrd, console[1], &pidfd, err);
 	close(console[1]);
 	if (r < 0)
 		return r;
-	bool runs = listen_to(console[0], &why);
+	bool runs = listen_to(console[0], use_kvm ? KVM_LIMIT_S : TCG_LIMIT_S, &why);
 	close(console[0]);
 	(void)creel_proc_kill(pidfd, SIGKILL, err);
 	siginfo_t info;

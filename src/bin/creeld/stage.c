@@ -1,5 +1,6 @@
-#include "monitor.h"
 #include "base/log.h"
+#include "monitor.h"
+#include "ramfolder.h"
 #include "secret/sbuf.h"
 #include "secret/store.h"
 #include <errno.h>
@@ -9,37 +10,22 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 /*
- * A cell's secrets, put where its share's server finds them: a ramfs (never written to a disk or to
- * swap) in the cell's run folder, gone with the cell. The server sees it through a read-only bind, so
- * that what a guest asks for cannot change it, whatever it mounts.
+ * A cell's secrets, put where its share's server finds them (ramfolder.h). The server sees them through a
+ * read-only bind, so that what a guest asks for cannot change them, whatever it mounts.
  */
 enum { ENV_MAX = 1 << 20 };
-
-static int path_of(const char *name, char ret[PATH_MAX], struct creel_err *err)
-{
-	int n = snprintf(ret, PATH_MAX, "%s/run/cells/%s/secrets", mon.state, name);
-	return n < 0 || n >= PATH_MAX ? creel_err_set(err, CREEL_E_TOOBIG, 0, "the state folder's path") : 0;
-}
+#define FOLDER "secrets"
 
 void stage_drop(const char *name)
 {
-	struct creel_err err = {0};
-	char path[PATH_MAX];
-
-	if (path_of(name, path, &err) < 0)
-		return;
-	while (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-		;
-	if (rmdir(path) < 0 && errno != ENOENT)
-		creel_log_warn("%s: %s", path, strerror(errno));
+	ramfolder_drop(name, FOLDER);
 }
 
 /* Whole, or not there: a guest may read it in this moment. */
-static int file_put(int dirfd, const char *name, const void *data, size_t len, struct creel_err *err)
+int stage_put(int dirfd, const char *name, const void *data, size_t len, struct creel_err *err)
 {
 	static const char tmp[] = ".new";
 
@@ -57,8 +43,8 @@ static int stored_read(const char *cell, const char *name, struct creel_buf *out
 	int r = creel_store_open(mon.state_fd, false, &store, err);
 
 	if (r == CREEL_E_NOTFOUND)
-		return creel_err_set(err, r, 0, "secret '%s' is not set; try: creel secret set %s %s", name, cell,
-				     name);
+		return creel_err_set(err, r, 0, "secret '%s' is not set; try: creel secret set %s %s", name,
+				     cell, name);
 	return r < 0 ? r : creel_store_get(&store, cell, name, out, err);
 }
 
@@ -79,8 +65,8 @@ static int made(unsigned bytes, bool hex, struct creel_buf *out, struct creel_er
 }
 
 /* @return 0, CREEL_E_NOTFOUND (it has no value) */
-static int value_find(const struct mon_cell *c, size_t i, json_t *given, struct creel_buf *out,
-		      struct creel_err *err)
+int stage_value(const struct mon_cell *c, size_t i, json_t *given, struct creel_buf *out,
+		struct creel_err *err)
 {
 	const char *name = c->plan.secrets[i].name;
 	json_t *v;
@@ -124,8 +110,8 @@ static int staged_read(int dirfd, const char *name, struct creel_buf *out, struc
 /* gateway-env: what of the staged files the recipe wants as variables */
 static int env_put(const struct creel_plan *plan, int dirfd, struct creel_err *err)
 {
-	struct creel_buf autoclean(creel_sbuf_fini) env = {.data = NULL}, autoclean(creel_sbuf_fini) value = {
-												   .data = NULL};
+	struct creel_buf autoclean(creel_sbuf_fini) env = {.data = NULL},
+						    autoclean(creel_sbuf_fini) value = {.data = NULL};
 	int r = creel_sbuf_init(&env, ENV_MAX, err);
 
 	if (r == 0)
@@ -148,7 +134,7 @@ static int env_put(const struct creel_plan *plan, int dirfd, struct creel_err *e
 		if (r == 0)
 			r = creel_buf_adds(&env, "\n", err);
 	}
-	return r < 0 ? r : file_put(dirfd, "gateway-env", env.data, env.len, err);
+	return r < 0 ? r : stage_put(dirfd, "gateway-env", env.data, env.len, err);
 }
 
 static int stage_in(const struct mon_cell *c, int dirfd, json_t *given, struct creel_err *err)
@@ -156,13 +142,15 @@ static int stage_in(const struct mon_cell *c, int dirfd, json_t *given, struct c
 	for (size_t i = 0; i < c->plan.n_secrets; i++) {
 		struct creel_buf autoclean(creel_sbuf_fini) value = {.data = NULL};
 		struct creel_err why = {0};
+		if (c->plan.secrets[i].broker)
+			continue;
 		int r = creel_sbuf_init(&value, CREEL_SECRET_MAX, err);
 		if (r == 0)
-			r = value_find(c, i, given, &value, &why);
+			r = stage_value(c, i, given, &value, &why);
 		if (r == CREEL_E_NOTFOUND && c->plan.secrets[i].optional)
 			continue;
 		if (r == 0)
-			r = file_put(dirfd, c->plan.secrets[i].name, value.data, value.len, &why);
+			r = stage_put(dirfd, c->plan.secrets[i].name, value.data, value.len, &why);
 		if (r < 0) {
 			if (why.code)
 				*err = why;
@@ -172,49 +160,39 @@ static int stage_in(const struct mon_cell *c, int dirfd, json_t *given, struct c
 	return env_put(&c->plan, dirfd, err);
 }
 
-int stage_again(const struct mon_cell *c, const char *secret, struct creel_err *err)
+int stage_again(struct mon_cell *c, const char *secret, struct creel_err *err)
 {
 	struct creel_buf autoclean(creel_sbuf_fini) value = {.data = NULL};
-	char path[PATH_MAX];
 	bool known = false;
 
 	/* as it was started: that is what the cell was granted */
-	for (size_t i = 0; i < c->ran.n_secrets; i++)
+	for (size_t i = 0; i < c->ran.n_secrets; i++) {
+		if (c->ran.secrets[i].broker && strcmp(c->ran.secrets[i].name, secret) == 0)
+			return broker_stage_again(c, secret, err);
 		known |= c->ran.secrets[i].source == CREEL_SOURCE_STORE &&
 			 strcmp(c->ran.secrets[i].name, secret) == 0;
+	}
 	if (!known)
-		return creel_err_set(err, CREEL_E_DENIED, 0, "cell '%s' has no stored secret '%s'", c->name, secret);
-	int r = path_of(c->name, path, err);
-	if (r < 0)
-		return r;
-	autofd int dirfd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		return creel_err_set(err, CREEL_E_DENIED, 0, "cell '%s' has no stored secret '%s'", c->name,
+				     secret);
+	autofd int dirfd = ramfolder_open(c->name, FOLDER, err);
 	if (dirfd < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
-	r = creel_sbuf_init(&value, CREEL_SECRET_MAX, err);
+		return dirfd;
+	int r = creel_sbuf_init(&value, CREEL_SECRET_MAX, err);
 	if (r == 0)
 		r = stored_read(c->name, secret, &value, err);
 	if (r == 0)
-		r = file_put(dirfd, secret, value.data, value.len, err);
+		r = stage_put(dirfd, secret, value.data, value.len, err);
 	return r < 0 ? r : env_put(&c->ran, dirfd, err);
 }
 
 int stage_secrets(const struct mon_cell *c, struct creel_err *err)
 {
-	char path[PATH_MAX];
-	int r = path_of(c->name, path, err);
-
-	if (r < 0)
-		return r;
-	if (mkdir(path, 0755) < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "make %s", path);
-	if (mount("creel-secrets", path, "ramfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755") < 0)
-		return creel_err_set(err, CREEL_E_OS, errno, "mount a ramfs for the secrets");
-	autofd int dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	json_t *given = json_loadb((const char *)c->given.data, c->given.len, 0, NULL);
+	autofd int dirfd = ramfolder_make(c->name, FOLDER, 0755, err);
 	if (dirfd < 0)
-		r = creel_err_set(err, CREEL_E_OS, errno, "open %s", path);
-	else
-		r = stage_in(c, dirfd, given, err);
+		return dirfd;
+	json_t *given = json_loadb((const char *)c->given.data, c->given.len, 0, NULL);
+	int r = stage_in(c, dirfd, given, err);
 	json_decref(given);
 	return r;
 }

@@ -63,3 +63,14 @@ void qemu_words(struct words *w, const char *program)
 			word(w, data[i]);
 		}
 }
+
+void kvm_words(struct words *w)
+{
+	if (!mon.rootless) {
+		word(w, "--kvm");
+		return;
+	}
+	/* no node can be made in a user namespace: it is the host's, which the jail's user must be let open */
+	word(w, "--device");
+	word(w, "/dev/kvm");
+}

@@ -21,3 +21,5 @@ int words_ok(const struct words *w, struct creel_err *err);
 void jail_words(struct words *w, uid_t uid, int last_fd, bool devices);
 /** What QEMU reads beside its program: firmware. */
 void qemu_words(struct words *w, const char *program);
+/** The machine may use KVM. */
+void kvm_words(struct words *w);

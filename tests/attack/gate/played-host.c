@@ -1,7 +1,8 @@
 /*
  * played-host SOCKET ANSWER LOG: plays creel-init and the host for a creel-gate. Each question is a line of LOG
  * ("gate ARG|ARG..." or "event KIND"); a gate's is answered by what the file ANSWER says then: "ok", "deny WHY",
- * "hang", "again" once and then by what it says.
+ * "hang", "wait FILE" (ok, when FILE is there). A question's files and standard input are told behind it, and the
+ * lines that a person is shown go to LOG.lines.
  */
 #include "base/cleanup.h"
 #include "wire/call.h"
@@ -31,16 +32,28 @@ static void answer(int fd, uint8_t type, const char *text)
 	(void)!write(fd, text, strlen(text));
 }
 
+static struct creel_call_gate g;
+
+static void lines_tell(const char *log)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s.lines", log);
+	autofile FILE *f = fopen(path, "ae");
+	for (size_t i = 0; f && i < g.n_lines; i++)
+		fprintf(f, "%s: %s\n", g.line[i].label, g.line[i].text);
+}
+
 static void serve(int fd, const char *said, const char *log)
 {
-	static struct creel_call_gate g;
 	static uint8_t head[CREEL_CALL_HEAD], body[CREEL_CALL_MAX];
 	struct creel_call_event e;
 	struct creel_call_head h;
 	struct creel_err err = {0};
 	char line[256] = "";
 
-	if (!read_all(fd, head, sizeof(head)) || creel_call_head_decode(head, &h, &err) < 0 || !read_all(fd, body, h.len))
+	if (!read_all(fd, head, sizeof(head)) || creel_call_head_decode(head, &h, &err) < 0 ||
+	    !read_all(fd, body, h.len))
 		return;
 	autofile FILE *f = fopen(said, "re");
 	if (f && fgets(line, sizeof(line), f))
@@ -55,10 +68,21 @@ static void serve(int fd, const char *said, const char *log)
 			fprintf(out, "%c%s", i ? '|' : ' ', g.argv[i]);
 		for (size_t i = 0; i < g.n_fixed; i++)
 			fprintf(out, " {%s}", g.fixed[i]);
+		if (g.stdin_len > 0)
+			fprintf(out, " stdin=%ju:%02x%02x", (uintmax_t)g.stdin_len, g.stdin_hash[0],
+				g.stdin_hash[1]);
+		for (size_t i = 0; i < g.n_files; i++)
+			fprintf(out, " file=%s:%ju:%02x%02x", g.file[i].name, (uintmax_t)g.file[i].len,
+				g.file[i].hash[0], g.file[i].hash[1]);
 		fprintf(out, "\n");
+		(void)fflush(out);
+		lines_tell(log);
+		if (strncmp(line, "wait ", 5) == 0)
+			while (access(line + 5, F_OK) != 0)
+				(void)usleep(20000);
 		if (strncmp(line, "deny", 4) == 0)
 			answer(fd, CREEL_CALL_DENIED, line + 5);
-		else if (strcmp(line, "ok") == 0)
+		else if (strcmp(line, "ok") == 0 || strncmp(line, "wait ", 5) == 0)
 			answer(fd, CREEL_CALL_OK, "approval 1");
 		else
 			(void)!read(fd, head, 1); /* until who asks is gone */

@@ -13,6 +13,7 @@ int main(int argc, char **argv)
 	if (sodium_init() < 0)
 		return 1;
 	if (argc > 1)
-		return creel_sshkey_public(text, fread(text, 1, sizeof(text) - 1, stdin), pub, &err) < 0 || puts(pub) < 0;
+		return creel_sshkey_public(text, fread(text, 1, sizeof(text) - 1, stdin), pub, &err) < 0 ||
+		       puts(pub) < 0;
 	return creel_sshkey_make(&b, &err) < 0 || fputs(creel_buf_str(&b), stdout) < 0;
 }

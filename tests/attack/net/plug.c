@@ -16,6 +16,7 @@
 #include <linux/virtio_net.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,6 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <signal.h>
 #include <unistd.h>
 
 static int tap_of(int pid)
@@ -96,7 +96,8 @@ int main(int argc, char **argv)
 		for (int i = 0; i < 2; i++) {
 			ssize_t n;
 			for (int k = 0; k < 64 && (n = read(p[i].fd, buf, sizeof(buf))) > 0; k++)
-				(void)!write(p[!i].fd, buf, (size_t)n); /* a full queue drops, as a machine's does */
+				(void)!write(p[!i].fd, buf,
+					     (size_t)n); /* a full queue drops, as a machine's does */
 			if (p[i].revents & (POLLERR | POLLNVAL))
 				return 0;
 		}

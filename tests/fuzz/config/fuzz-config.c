@@ -31,8 +31,8 @@ static int check(void *ctx, const struct creel_config *c, int dirfd, struct cree
 	return r;
 }
 
-static int config(const void *data, size_t len, struct creel_recipe *recipe,
-		  struct creel_diags *diags, struct creel_err *err)
+static int config(const void *data, size_t len, struct creel_recipe *recipe, struct creel_diags *diags,
+		  struct creel_err *err)
 {
 	const struct creel_config_more more = {check, recipe};
 	struct creel_config c = {0};
@@ -60,8 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		if (r == 0)
 			r = config(cell_yaml, strlen(cell_yaml), &recipe, &diags, &err);
 	} else {
-		r = creel_recipe_load(recipe_yaml, strlen(recipe_yaml), "r.yaml", -1, &recipe,
-				      &diags, &err);
+		r = creel_recipe_load(recipe_yaml, strlen(recipe_yaml), "r.yaml", -1, &recipe, &diags, &err);
 		if (r < 0)
 			abort();
 		r = config(data + 1, len - 1, &recipe, &diags, &err);

@@ -15,8 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if ((e < 0) != (err.code < 0) || (e < 0 && strncmp(err.msg, "fuzz:", 5) != 0))
 		abort();
 	for (size_t i = 0; i < r.n_rules; i++)
-		if (!strchr(r.rules[i].id, '.') || !(r.rules[i].confidence > 0 && r.rules[i].confidence <= 1) ||
-		    r.rules[i].builtin >= 16)
+		if (!strchr(r.rules[i].id, '.') ||
+		    !(r.rules[i].confidence > 0 && r.rules[i].confidence <= 1) || r.rules[i].builtin >= 16)
 			abort();
 	for (size_t i = 0; i < r.n_patterns; i++)
 		if (r.patterns[i].rule >= r.n_rules || strlen(r.patterns[i].expr) > DEF_PATTERN_MAX + 64)

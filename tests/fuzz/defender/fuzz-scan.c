@@ -9,16 +9,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static const char rules[] = "rule a.words\nsplit\nwords (?:ignore|forget)(?: (?:all|the)){0,4} (?:rules|instructions)\n"
-			    "unless do not ignore\nrule a.text\ntext </?system>\ntext ^### system\n"
-			    "rule a.cjk\nany \xe6\x97\xa0\xe8\xa7\x86.?\xe6\x8c\x87\xe4\xbb\xa4\n"
-			    "rule a.signal\nseverity info\nconfidence 0.5\nwords you must\n"
-			    "rule a.signal2\nseverity info\nconfidence 0.5\nwords right now\n"
-			    "rule b.zero\nbuiltin zero-width\nseverity medium\nrule b.wide\nbuiltin fullwidth\n"
-			    "rule b.homo\nbuiltin homoglyph\nrule b.bidi\nbuiltin bidi\nrule b.tags\nbuiltin tags\n"
-			    "rule b.sel\nbuiltin selectors\nrule b.deep\nbuiltin budget\n"
-			    "rule c.context\nseverity info\nconfidence 0.01\ncontext attack\ncontext scanner\n"
-			    "context model\ncontext dataset\ncontext paper\n";
+static const char rules[] =
+	"rule a.words\nsplit\nwords (?:ignore|forget)(?: (?:all|the)){0,4} (?:rules|instructions)\n"
+	"unless do not ignore\nrule a.text\ntext </?system>\ntext ^### system\n"
+	"rule a.cjk\nany \xe6\x97\xa0\xe8\xa7\x86.?\xe6\x8c\x87\xe4\xbb\xa4\n"
+	"rule a.signal\nseverity info\nconfidence 0.5\nwords you must\n"
+	"rule a.signal2\nseverity info\nconfidence 0.5\nwords right now\n"
+	"rule b.zero\nbuiltin zero-width\nseverity medium\nrule b.wide\nbuiltin fullwidth\n"
+	"rule b.homo\nbuiltin homoglyph\nrule b.bidi\nbuiltin bidi\nrule b.tags\nbuiltin tags\n"
+	"rule b.sel\nbuiltin selectors\nrule b.deep\nbuiltin budget\n"
+	"rule c.context\nseverity info\nconfidence 0.01\ncontext attack\ncontext scanner\n"
+	"context model\ncontext dataset\ncontext paper\n";
 
 #define PER_OCTET 1200 /* a match may look back 640 octets; views and their maps are the rest */
 
@@ -26,7 +27,9 @@ static struct creel_defender *d;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct creel_defender_options o = {.size = sizeof(o), .no_builtin_rules = 1, .rules_text = rules,
+	struct creel_defender_options o = {.size = sizeof(o),
+					   .no_builtin_rules = 1,
+					   .rules_text = rules,
 					   .rules_text_len = sizeof(rules) - 1};
 	struct creel_defender_result *r = NULL, *q = NULL;
 	struct creel_defender_stream *s = NULL;
@@ -44,7 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		if (f[i].from >= f[i].to || f[i].to > len)
 			abort();
 	const char *c = creel_defender_result_sanitized(r, &clean);
-	if (creel_defender_result_action(r) < CREEL_DEFENDER_WARN && (clean != len || memcmp(c, data, len) != 0))
+	if (creel_defender_result_action(r) < CREEL_DEFENDER_WARN &&
+	    (clean != len || memcmp(c, data, len) != 0))
 		abort();
 	if (creel_defender_stream_new(d, NULL, &s, NULL) < 0)
 		abort();

@@ -14,9 +14,9 @@ static const struct {
 	size_t grows; /* octets of output for one of input, at most */
 	int facts;
 } all[] = {
-	{def_unescape, 1, 1}, {def_fold, 33, 1}, {def_words, 2, 1}, {def_leet, 4, 0},	  {def_dense, 2, 0},
-	{def_glue, 2, 0},     {def_rot13, 1, 0}, {def_reverse, 1, 0}, {def_base64, 1, 0}, {def_hex, 1, 0},
-	{def_qp, 1, 0},	      {def_tags, 1, 0},	 {def_selectors, 1, 0},
+	{def_unescape, 1, 1}, {def_fold, 33, 1}, {def_words, 2, 1},     {def_leet, 4, 0},   {def_dense, 2, 0},
+	{def_glue, 2, 0},     {def_rot13, 1, 0}, {def_reverse, 1, 0},   {def_base64, 1, 0}, {def_hex, 1, 0},
+	{def_qp, 1, 0},       {def_tags, 1, 0},  {def_selectors, 1, 0},
 };
 
 static int on_run(void *ctx, def_transform fn, const char *via, size_t from, size_t to)
@@ -33,7 +33,7 @@ static void one(def_transform fn, size_t grows, const uint8_t *p, size_t len, st
 	uint64_t work = 0;
 	struct def_arg arg = {.from = 0, .to = len};
 
-	if (def_view_make(&v, &root, fn, arg, "", &def_mem_libc, f, &work) < 0)
+	if (def_view_make(&v, &root, fn, arg, "", (struct def_buf){.mem = &def_mem_libc}, f, &work) < 0)
 		abort();
 	if (v.len > len * grows + 2)
 		abort();
@@ -41,10 +41,11 @@ static void one(def_transform fn, size_t grows, const uint8_t *p, size_t len, st
 	/* the first octets and the last ones */
 	for (size_t i = 0; i < n; i++)
 		at[2 * i] = at[2 * i + 1] = i < n / 2 ? i : v.len - (n - i);
-	if (n && def_view_origin(&v, at, 2 * n, &def_mem_libc, &work) < 0)
+	if (n && def_view_origin(&v, NULL, at, 2 * n, &def_mem_libc, &work) < 0)
 		abort();
 	for (size_t i = 0; i < n; i++)
-		if (len && (at[2 * i] >= at[2 * i + 1] || at[2 * i + 1] > len || (i && at[2 * i] < at[2 * i - 2])))
+		if (len &&
+		    (at[2 * i] >= at[2 * i + 1] || at[2 * i + 1] > len || (i && at[2 * i] < at[2 * i - 2])))
 			abort();
 	def_view_fini(&v);
 }

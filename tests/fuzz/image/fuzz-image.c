@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct creel_err err = {0};
-	struct creel_buf autoclean(creel_buf_fini) out;
+	struct creel_buf autoclean(creel_buf_fini) out = {0};
 	struct creel_proxy_host host;
 	struct creel_control c;
 	autofree char *text = len > 0 ? strndup((const char *)data + 1, len - 1) : NULL;

@@ -30,8 +30,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		else if (*l == '-' && nd < 32 && creel_entry_parse(l + 1, true, &e, &err) == 0)
 			deny[nd++] = (struct creel_rule_text){l + 1, line++, 1};
 	}
-	struct creel_policy_spec spec = {.mode = (enum creel_policy_mode)(data[0] & 3), .allow = allow,
-					 .n_allow = na, .deny = deny, .n_deny = nd};
+	struct creel_policy_spec spec = {.mode = (enum creel_policy_mode)(data[0] & 3),
+					 .allow = allow,
+					 .n_allow = na,
+					 .deny = deny,
+					 .n_deny = nd};
 	struct creel_policy p = {0};
 	if (creel_policy_init(&p, &spec, &bad, &err) < 0)
 		abort(); /* every line parsed alone */

@@ -30,15 +30,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	len--;
 	int r = creel_call_check(type, data, len, &err);
 	if (r == 0 && type == CREEL_CALL_GATE) {
-		if (creel_call_gate_decode(data, len, &g, &err) < 0 || creel_call_gate_encode(&g, &b, &err) < 0)
+		if (creel_call_gate_decode(data, len, &g, &err) < 0 ||
+		    creel_call_gate_encode(&g, &b, &err) < 0)
 			abort();
 		same(&b, data, len);
 	} else if (r == 0 && type == CREEL_CALL_EVENT) {
-		if (creel_call_event_decode(data, len, &e, &err) < 0 || creel_call_event_encode(&e, &b, &err) < 0)
+		if (creel_call_event_decode(data, len, &e, &err) < 0 ||
+		    creel_call_event_encode(&e, &b, &err) < 0)
 			abort();
 		same(&b, data, len);
 	} else if (r == 0) {
-		if (creel_call_why_decode(data, len, &why, &err) < 0 || creel_call_why_encode(why, &b, &err) < 0)
+		if (creel_call_why_decode(data, len, &why, &err) < 0 ||
+		    creel_call_why_encode(why, &b, &err) < 0)
 			abort();
 		same(&b, data, len);
 	}

@@ -47,8 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	creel_buf_init(&out, CREEL_DNS_MAX);
 	int r = creel_dns_query_parse(data, n, &q, &err);
 	if (r < 0) {
-		if (r != err.code || (creel_dns_reply_malformed(data, n, CREEL_DNS_FORMERR, &out, &err) == 0 &&
-				      out.len != 12))
+		if (r != err.code ||
+		    (creel_dns_reply_malformed(data, n, CREEL_DNS_FORMERR, &out, &err) == 0 && out.len != 12))
 			abort();
 		creel_buf_fini(&out);
 		return 0;

@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		size_t zero = 0;
 		if (at > len || creel_flowmsg_encode(&m, buf) != at - from)
 			abort();
-		if (creel_flowmsg_next(buf, at - from, &zero, &back, &err) != 1 || memcmp(&m, &back, sizeof(m)) != 0)
+		if (creel_flowmsg_next(buf, at - from, &zero, &back, &err) != 1 ||
+		    memcmp(&m, &back, sizeof(m)) != 0)
 			abort();
 	}
 	return 0;

@@ -45,7 +45,8 @@ static void begin(struct world *w, const char *text)
 		fail_msg("%s", diags.n ? diags.v[0].msg : err.msg);
 	(void)snprintf(w->cache, sizeof(w->cache), "%s/cache", dir);
 	w->env = (struct creel_image_env){.cache = w->cache, .step_path = getenv("CREEL_TEST_STEP")};
-	w->b = (struct build){.spec = &w->spec, .env = &w->env, .lock_fd = -1, .counter_fd = -1, .tail = &w->tail};
+	w->b = (struct build){
+		.spec = &w->spec, .env = &w->env, .lock_fd = -1, .counter_fd = -1, .tail = &w->tail};
 	(void)snprintf(w->b.tmp, sizeof(w->b.tmp), "%s/building", dir);
 	w->b.lock = json_object();
 	w->b.bom = json_object();
@@ -154,17 +155,18 @@ static void downloads(void **state)
 
 	/* not what it must be: what came is told */
 	(void)snprintf(text, sizeof(text),
-		       "version: 1\nurl:\n  /opt/file: { url: \"https://localhost:%d/file\", sha256: %s }\n", tls_port,
-		       archive);
+		       "version: 1\nurl:\n  /opt/file: { url: \"https://localhost:%d/file\", sha256: %s }\n",
+		       tls_port, archive);
 	begin(&w, text);
 	wanted(&w, build_url(&w.b, &err), CREEL_E_BROKEN, hello);
 	finish(&w);
 	/* a redirection to a host that the recipe does not name */
 	(void)snprintf(text, sizeof(text),
-		       "version: 1\nurl:\n  /opt/file: { url: \"https://localhost:%d/away\", sha256: %s }\n", tls_port,
-		       hello);
+		       "version: 1\nurl:\n  /opt/file: { url: \"https://localhost:%d/away\", sha256: %s }\n",
+		       tls_port, hello);
 	begin(&w, text);
-	wanted(&w, build_url(&w.b, &err), CREEL_E_CHILD, "elsewhere.invalid:443: is no registry of this build");
+	wanted(&w, build_url(&w.b, &err), CREEL_E_CHILD,
+	       "elsewhere.invalid:443: is no registry of this build");
 	finish(&w);
 }
 
@@ -209,12 +211,14 @@ static int setup(void **state)
 	}
 	if (sscanf(text, "%d %d", &go_port, &tls_port) != 2)
 		return -1;
-	static const char *const none[] = {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY",
-					   "all_proxy", "ALL_PROXY", "GOPRIVATE", "GONOPROXY", "GOFLAGS"};
+	static const char *const none[] = {"http_proxy",  "https_proxy", "HTTP_PROXY",
+					   "HTTPS_PROXY", "all_proxy",   "ALL_PROXY",
+					   "GOPRIVATE",   "GONOPROXY",   "GOFLAGS"};
 	for (size_t i = 0; i < ELEMENTSOF(none); i++)
 		unsetenv(none[i]);
 	/* Go asks no proxy for what is on its own loopback */
-	if (run((const char *const[]){"ip", "address", "add", "192.0.2.1/32", "dev", "lo", NULL}, "/dev/null") != 0)
+	if (run((const char *const[]){"ip", "address", "add", "192.0.2.1/32", "dev", "lo", NULL},
+		"/dev/null") != 0)
 		return -1;
 	(void)snprintf(text, sizeof(text), "http://192.0.2.1:%d", go_port);
 	setenv("GOPROXY", text, 1);

@@ -134,10 +134,12 @@ static const struct {
 	{"CONNECT plain.test HTTP/1.1\r\n\r\n", "HTTP/1.1 400"},
 	{"CONNECT  HTTP/1.1\r\n\r\n", "HTTP/1.1 400"},
 	{"GET http://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n", "HTTP/1.1 403"},
-	{"GET http://plain.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n", "HTTP/1.1 400"}, /* which of the two? */
+	{"GET http://plain.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n",
+	 "HTTP/1.1 400"}, /* which of the two? */
 	{"GET http://plain.test:81/ HTTP/1.1\r\nHost: plain.test:81\r\n\r\n", "HTTP/1.1 403"},
 	{"GET / HTTP/1.1\r\nHost: plain.test\r\n\r\n", "HTTP/1.1 400"},
-	{"POST http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\nContent-Length: 1\r\n\r\nx", "HTTP/1.1 403"},
+	{"POST http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\nContent-Length: 1\r\n\r\nx",
+	 "HTTP/1.1 403"},
 	{"GET http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\nContent-Length: 1\r\n\r\nx", "HTTP/1.1 403"},
 	{"PUT http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\n\r\n", "HTTP/1.1 403"},
 };
@@ -175,9 +177,10 @@ static void plain(void **state)
 	put(fd, second, sizeof(second) - 1); /* the same connection, for the same host alone */
 	assert_non_null(strstr(get(up, "\r\n\r\n"), "GET /b HTTP/1.1"));
 	put(fd, third, sizeof(third) - 1);
-	assert_string_equal(get(fd, NULL) + 9, "403 Forbidden\r\nConnection: close\r\nContent-Type: text/plain\r\n"
-					       "Content-Length: 59\r\n\r\n"
-					       "creel: evil.test:80: is no registry of this build: refused\n");
+	assert_string_equal(get(fd, NULL) + 9,
+			    "403 Forbidden\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+			    "Content-Length: 59\r\n\r\n"
+			    "creel: evil.test:80: is no registry of this build: refused\n");
 }
 
 static void hello_of(const char *name, uint8_t *buf, size_t size, size_t *ret)
@@ -243,7 +246,9 @@ static void tunnel_of_others(void **state)
 static void by_parent(void **state)
 {
 	static const char ask[] = "CONNECT api.example.org:8443 HTTP/1.1\r\n\r\n",
-			  far[] = "GET http://far.test/a HTTP/1.1\r\nHost: far.test\r\n\r\n";
+			  far[] = "GET http://far.test/a HTTP/1.1\r\nHost: far.test\r\n\r\n",
+			  yes[] = "HTTP/1.1 200 yes\r\nX: y\r\n\r\n",
+			  refusal[] = "HTTP/1.1 407 who are you\r\n\r\n";
 	struct world *w = *state;
 	uint8_t hello[4096];
 	char got[4096];
@@ -255,8 +260,8 @@ static void by_parent(void **state)
 		put(fd, ask, sizeof(ask) - 1);
 		autofd int up = taken(w->other);
 		assert_string_equal(get(up, "\r\n\r\n"), "CONNECT api.example.org:8443 HTTP/1.1\r\n"
-							   "Host: api.example.org:8443\r\n\r\n");
-		put(up, "HTTP/1.1 200 yes\r\nX: y\r\n\r\n", 28);
+							 "Host: api.example.org:8443\r\n\r\n");
+		put(up, yes, sizeof(yes) - 1);
 		assert_non_null(strstr(get(fd, "\r\n\r\n"), " 200 "));
 		put(fd, hello, len);
 		assert_int_equal(recv(up, got, len, MSG_WAITALL), (ssize_t)len);
@@ -266,7 +271,7 @@ static void by_parent(void **state)
 	put(no, ask, sizeof(ask) - 1);
 	autofd int refuses_us = taken(w->other);
 	(void)get(refuses_us, "\r\n\r\n");
-	put(refuses_us, "HTTP/1.1 407 who are you\r\n\r\n", 28);
+	put(refuses_us, refusal, sizeof(refusal) - 1);
 	assert_non_null(strstr(get(no, NULL), "your proxy refuses it"));
 	autofd int fd = client(w);
 	put(fd, far, sizeof(far) - 1);
@@ -276,10 +281,14 @@ static void by_parent(void **state)
 
 static void texts(void **state)
 {
-	static const char *const bad[] = {"", "a", "a:1", "a:0=", "a:70000=", ":1=", "a:1/x=", "a:1=1.2.3.4.5:1", "a:1=::", "a b:1=1.1.1.1:1",
-					  "a:1=1.1.1.1:1,"
-					  "1.1.1.1:1,1.1.1.1:1,1.1.1.1:1,1.1.1.1:1,1.1.1.1:1,1.1.1.1:1,"
-					  "1.1.1.1:1,1.1.1.1:1"};
+	static const char many[] = "a:1=1.1.1.1:1,1.1.1.1:1,1.1.1.1:1,1.1.1.1:1,1.1.1.1:1,"
+				   "1.1.1.1:1,1.1.1.1:1,1.1.1.1:1,1.1.1.1:1";
+	static const char *const bad[] = {"",         "a",
+					  "a:1",      "a:0=",
+					  "a:70000=", ":1=",
+					  "a:1/x=",   "a:1=1.2.3.4.5:1",
+					  "a:1=::",   "a b:1=1.1.1.1:1",
+					  many};
 	struct creel_proxy_host h;
 	struct creel_err err = {0};
 	char text[256];
@@ -296,9 +305,8 @@ static void texts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(texts), cmocka_unit_test(refuses), cmocka_unit_test(plain),
-		cmocka_unit_test(tunnel), cmocka_unit_test(tunnel_of_others),
-		cmocka_unit_test(by_parent),
+		cmocka_unit_test(texts),  cmocka_unit_test(refuses),          cmocka_unit_test(plain),
+		cmocka_unit_test(tunnel), cmocka_unit_test(tunnel_of_others), cmocka_unit_test(by_parent),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -148,7 +148,8 @@ static const char *file_get(const char *dir, const char *name)
 /* The files that a kernel with version 2 has, as plain ones: what is written where. */
 static void test_cgroup_v2(void **state)
 {
-	static const char *const group_files[] = {"memory.max", "memory.swap.max", "pids.max", "cgroup.procs"};
+	static const char *const group_files[] = {"memory.max", "memory.swap.max", "pids.max",
+						  "cgroup.procs"};
 	const struct creel_cgroup_limits limits = {.memory = 64 << 20, .pids = 10};
 	char root[] = "/tmp/creel-cgroup.XXXXXX", parent[64], group[80], cmd[128];
 	struct creel_err err = {0};
@@ -226,7 +227,8 @@ static void test_cgroup_v2_kernel(void **state)
 /* What the kernel ends at the limit is told. */
 static void test_cgroup_oom(void **state)
 {
-	static const char *const argv[] = {"/bin/sh", "-c",
+	static const char *const argv[] = {
+		"/bin/sh", "-c",
 		"until grep -q creel-oom /proc/self/cgroup; do sleep 0.05; done; tail </dev/zero", NULL};
 	const struct creel_cgroup_limits limits = {.memory = 32 << 20, .pids = 10};
 	struct creel_err err = {0};
@@ -281,11 +283,11 @@ static void test_long_path(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_spawn), cmocka_unit_test(test_pidns), cmocka_unit_test(test_identity),
-					   cmocka_unit_test(test_cgroup),
-					   cmocka_unit_test(test_cgroup_v2), cmocka_unit_test(test_cgroup_v2_kernel),
-					   cmocka_unit_test(test_cgroup_oom),
-					   cmocka_unit_test(test_long_path)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_spawn),      cmocka_unit_test(test_pidns),
+		cmocka_unit_test(test_identity),   cmocka_unit_test(test_cgroup),
+		cmocka_unit_test(test_cgroup_v2),  cmocka_unit_test(test_cgroup_v2_kernel),
+		cmocka_unit_test(test_cgroup_oom), cmocka_unit_test(test_long_path)};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

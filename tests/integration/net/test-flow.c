@@ -2,10 +2,10 @@
  * creel-flow between a guest and an internet, with the real filter's redirect: what passes, octet by
  * octet, what is refused and how, and what happens when a peer of it goes.
  */
-#include "tests/cmocka-all.h"
-#include "flownet.h"
 #include "base/cleanup.h"
+#include "flownet.h"
 #include "linux/fdpass.h"
+#include "tests/cmocka-all.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -145,11 +145,11 @@ static void refused_hellos(void **state)
 	} c[] = {
 		{NULL, false, NULL, CREEL_FLOW_NO_NAME},
 		{"good.example", true, NULL, CREEL_FLOW_ECH},
-		{"evil.example", false, NULL, CREEL_FLOW_POLICY},	/* another name on this address */
-		{"bad.good.example", false, NULL, CREEL_FLOW_POLICY},	/* denied */
-		{"sub.good.example", false, NULL, CREEL_FLOW_PIN},	/* allowed, and resolved elsewhere */
-		{"deep.good.example", false, NULL, CREEL_FLOW_PIN},	/* allowed, and never resolved */
-		{"alt.example", false, NULL, CREEL_FLOW_POLICY},	/* allowed on another port */
+		{"evil.example", false, NULL, CREEL_FLOW_POLICY},     /* another name on this address */
+		{"bad.good.example", false, NULL, CREEL_FLOW_POLICY}, /* denied */
+		{"sub.good.example", false, NULL, CREEL_FLOW_PIN},    /* allowed, and resolved elsewhere */
+		{"deep.good.example", false, NULL, CREEL_FLOW_PIN},   /* allowed, and never resolved */
+		{"alt.example", false, NULL, CREEL_FLOW_POLICY},      /* allowed on another port */
 		{"192.0.2.10", false, NULL, CREEL_FLOW_POLICY},
 		{NULL, false, "GET / HTTP/1.1\r\nHost: good.example\r\n\r\n", CREEL_FLOW_HELLO},
 		{NULL, false, "SSH-2.0-x\r\n", CREEL_FLOW_HELLO},
@@ -158,7 +158,9 @@ static void refused_hellos(void **state)
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(c); i++) {
-		size_t n = c[i].raw ? (i == 10 ? 5 : i == 11 ? 9 : strlen(c[i].raw))
+		size_t n = c[i].raw ? (i == 10   ? 5
+				       : i == 11 ? 9
+						 : strlen(c[i].raw))
 				    : flownet_hello(hello, sizeof(hello), c[i].name, c[i].ech, 0, 16384);
 		autofd int g = guest(443);
 		uint16_t port = flownet_port(g);
@@ -178,8 +180,9 @@ static void refused_hellos(void **state)
 static void a_second_hello_may_not_name_another(void **state)
 {
 	static const char *const names[] = {"good.example", "evil.example", NULL};
-	static const uint8_t retry[] = "\x16\3\3\0\x2c\2\0\0\x28\3\3\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e"
-				       "\x65\xb8\x91\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c\0\x13\1\0\0\0";
+	static const uint8_t retry[] =
+		"\x16\3\3\0\x2c\2\0\0\x28\3\3\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e"
+		"\x65\xb8\x91\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c\0\x13\1\0\0\0";
 	static const uint8_t ccs[] = "\x14\3\3\0\1\1";
 
 	for (size_t i = 0; i < ELEMENTSOF(names); i++) {
@@ -213,43 +216,52 @@ static void a_second_hello_may_not_name_another(void **state)
 }
 
 #define GET(path, host) "GET " path " HTTP/1.1\r\nHost: " host "\r\n\r\n"
-#define POST "POST /p HTTP/1.1\r\nHost: good.example\r\n"
+#define POST            "POST /p HTTP/1.1\r\nHost: good.example\r\n"
 
 static void every_request_is_checked(void **state)
 {
 	static const struct {
 		const char *send; /* all at once, and then octet by octet */
-		size_t pass;	  /* so many octets reach the server, when nothing is refused */
+		size_t pass;      /* so many octets reach the server, when nothing is refused */
 		enum creel_flow_reason reason;
 	} c[] = {
 		{GET("/1", "good.example") GET("/2", "good.example"), 0, 0},
 		{POST "Content-Length: 5\r\n\r\nhello" GET("/2", "good.example"), 0, 0},
-		{POST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" GET("/2", "good.example:80"), 0, 0},
+		{POST
+		 "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" GET("/2", "good.example:80"),
+		 0, 0},
 		{GET("/1", "evil.example"), 0, CREEL_FLOW_POLICY},
 		{GET("/1", "other.example"), 0, CREEL_FLOW_PIN},
 		{GET("/1", "good.example:8080"), 0, CREEL_FLOW_HOST},
 		{GET("/1", "192.0.2.10"), 0, CREEL_FLOW_POLICY},
 		{GET("/1", "good.example") GET("/2", "evil.example"), 0, CREEL_FLOW_POLICY},
 		{POST "Content-Length: 5\r\n\r\nhello" GET("/2", "evil.example"), 0, CREEL_FLOW_POLICY},
-		{POST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" GET("/2", "evil.example"), 0, CREEL_FLOW_POLICY},
+		{POST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" GET("/2", "evil.example"), 0,
+		 CREEL_FLOW_POLICY},
 		/* where a body ends for one and not for the other */
-		{POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0, CREEL_FLOW_REQUEST},
+		{POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0,
+		 CREEL_FLOW_REQUEST},
 		{POST "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 0, CREEL_FLOW_REQUEST},
 		{POST "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 0, CREEL_FLOW_REQUEST},
 		{POST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 0, CREEL_FLOW_REQUEST},
-		{POST "Transfer-Encoding: chunked\r\n\r\n0\r\nHost: evil.example\r\n\r\n", 0, CREEL_FLOW_REQUEST},
-		{POST "Transfer-Encoding: chunked\r\n\r\n5;a=\"\r\n\"\r\nhello\r\n0\r\n\r\n", 0, CREEL_FLOW_REQUEST},
+		{POST "Transfer-Encoding: chunked\r\n\r\n0\r\nHost: evil.example\r\n\r\n", 0,
+		 CREEL_FLOW_REQUEST},
+		{POST "Transfer-Encoding: chunked\r\n\r\n5;a=\"\r\n\"\r\nhello\r\n0\r\n\r\n", 0,
+		 CREEL_FLOW_REQUEST},
 		{POST "Transfer-Encoding: chunked\r\n\r\n5\nhello\n0\n\n", 0, CREEL_FLOW_REQUEST},
 		{"GET / HTTP/1.1\r\nHost: good.example\r\nHost: evil.example\r\n\r\n", 0, CREEL_FLOW_REQUEST},
 		{"GET / HTTP/1.1\nHost: good.example\n\n", 0, CREEL_FLOW_REQUEST},
-		{"GET / HTTP/1.1\r\nX: y\r\n Host: evil.example\r\nHost: good.example\r\n\r\n", 0, CREEL_FLOW_REQUEST},
+		{"GET / HTTP/1.1\r\nX: y\r\n Host: evil.example\r\nHost: good.example\r\n\r\n", 0,
+		 CREEL_FLOW_REQUEST},
 		{"GET http://evil.example/ HTTP/1.1\r\nHost: good.example\r\n\r\n", 0, CREEL_FLOW_REQUEST},
 		{"CONNECT evil.example:443 HTTP/1.1\r\nHost: good.example\r\n\r\n", 0, CREEL_FLOW_REQUEST},
 		{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, CREEL_FLOW_REQUEST},
 		{"GET /\r\n\r\n", 0, CREEL_FLOW_REQUEST},
-		{"GET / HTTP/1.1\r\nHost: good.example\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", 0, CREEL_FLOW_UPGRADE},
-		{GET("/1", "good.example") "GET / HTTP/1.1\r\nHost: good.example\r\nUpgrade: websocket\r\n\r\n", 0,
+		{"GET / HTTP/1.1\r\nHost: good.example\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", 0,
 		 CREEL_FLOW_UPGRADE},
+		{GET("/1",
+		     "good.example") "GET / HTTP/1.1\r\nHost: good.example\r\nUpgrade: websocket\r\n\r\n",
+		 0, CREEL_FLOW_UPGRADE},
 	};
 
 	for (size_t i = 0; i < 2 * ELEMENTSOF(c); i++) {
@@ -294,8 +306,10 @@ static void every_request_is_checked(void **state)
 
 static void websockets(void **state)
 {
-	static const char ask[] = "GET /ws HTTP/1.1\r\nHost: good.example\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n";
-	static const char yes[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n", no[] = "HTTP/1.1 200 OK\r\n\r\n";
+	static const char ask[] =
+		"GET /ws HTTP/1.1\r\nHost: good.example\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n";
+	static const char yes[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+			  no[] = "HTTP/1.1 200 OK\r\n\r\n";
 
 	for (int i = 0; i < 2; i++) {
 		autofd int g = guest(80);
@@ -402,26 +416,11 @@ static void only_by_redirect(void **state)
 	assert_int_equal(flownet_connect(&net, NET_B, "192.0.2.10", 443, 300), -ETIMEDOUT);
 }
 
-/* a sanitizer keeps what was freed */
-#if defined(__SANITIZE_ADDRESS__)
-#define MEMORY_KB (512 << 10)
-#elif defined(__has_feature)
-#define MEMORY_KB (__has_feature(address_sanitizer) ? 512 << 10 : 32 << 10)
-#else
-#define MEMORY_KB (32 << 10)
-#endif
+#define MEMORY_KB (FLOWNET_SANITIZED ? 512 << 10 : 32 << 10)
 
 static long memory_kb(void)
 {
-	char path[64], line[256];
-	long kb = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", net.cell[0].flow);
-	autofile FILE *f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		(void)sscanf(line, "VmRSS: %ld", &kb);
-	assert_true(kb > 0);
-	return kb;
+	return flownet_memory_kb(net.cell[0].flow);
 }
 
 static void slow_readers_hold_what_is_sent(void **state)
@@ -441,7 +440,8 @@ static void slow_readers_hold_what_is_sent(void **state)
 		(void)fcntl(p[1].fd, F_SETFL, O_NONBLOCK);
 		/* nobody reads: at some time no more is taken */
 		for (sent = got = 0; poll(p, 1, 300) > 0 && sent < TOTAL;) {
-			ssize_t k = send(p[0].fd, block + sent % sizeof(block), sizeof(block) - sent % sizeof(block), MSG_NOSIGNAL);
+			ssize_t k = send(p[0].fd, block + sent % sizeof(block),
+					 sizeof(block) - sent % sizeof(block), MSG_NOSIGNAL);
 			if (k < 0 && errno != EAGAIN)
 				fail_msg("after %zu: %s", sent, strerror(errno));
 			sent += k > 0 ? (size_t)k : 0;
@@ -451,9 +451,11 @@ static void slow_readers_hold_what_is_sent(void **state)
 		while (got < TOTAL) {
 			if (poll(p + (sent == TOTAL), sent == TOTAL ? 1 : 2, FLOWNET_WAIT_MS) <= 0)
 				fail_msg("%zu of %zu came", got, sent);
-			ssize_t k = sent < TOTAL ? send(p[0].fd, block + sent % sizeof(block),
-							MIN(sizeof(block) - sent % sizeof(block), TOTAL - sent), MSG_NOSIGNAL)
-						 : 0;
+			ssize_t k = sent < TOTAL
+					    ? send(p[0].fd, block + sent % sizeof(block),
+						   MIN(sizeof(block) - sent % sizeof(block), TOTAL - sent),
+						   MSG_NOSIGNAL)
+					    : 0;
 			if (k < 0 && errno != EAGAIN)
 				fail_msg("after %zu: %s", sent, strerror(errno));
 			sent += k > 0 ? (size_t)k : 0;
@@ -466,6 +468,32 @@ static void slow_readers_hold_what_is_sent(void **state)
 		close(s);
 		assert_int_equal(flownet_event(&net, 0, CREEL_FLOWMSG_END, port).type, CREEL_FLOWMSG_END);
 	}
+}
+
+/* What a guest that went away did not take is in no other connection, though they share a pipe. */
+static void what_is_left_is_nobodys(void **state)
+{
+	static uint8_t block[65536];
+	const struct linger now = {1, 0};
+	int g, s, other_g, other_s;
+
+	memset(block, 'x', sizeof(block));
+	pair_open(&other_g, &other_s);
+	for (int i = 0; i < 3; i++) {
+		pair_open(&g, &s);
+		/* both are there when it looks: first octets for the guest, then the guest's reset */
+		(void)kill(net.cell[0].flow, SIGSTOP);
+		flownet_send(s, block, sizeof(block));
+		(void)setsockopt(g, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+		close(g);
+		(void)kill(net.cell[0].flow, SIGCONT);
+		assert_int_equal(flownet_end(s, FLOWNET_WAIT_MS), 'R');
+		close(s);
+		flownet_send(other_s, "its own", 7);
+		flownet_expect(other_g, "its own", 7);
+	}
+	close(other_g);
+	close(other_s);
 }
 
 static void half_hellos(size_t len)
@@ -501,7 +529,7 @@ static void half_hellos(size_t len)
 
 static void half_hellos_are_bounded(void **state)
 {
-	half_hellos(40); /* by their number */
+	half_hellos(40);    /* by their number */
 	half_hellos(40000); /* by their octets */
 }
 
@@ -576,7 +604,9 @@ static void without_the_engine_nothing_new(void **state)
 	close(g);
 	close(s);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, events), 0);
-	assert_int_equal(creel_fdpass_send(net.cell[0].monitor, buf, creel_flowmsg_encode(&m, buf), &events[1], 1, &err), 0);
+	assert_int_equal(creel_fdpass_send(net.cell[0].monitor, buf, creel_flowmsg_encode(&m, buf),
+					   &events[1], 1, &err),
+			 0);
 	close(events[1]);
 	net.cell[0].events = events[0];
 	/* what ended in between is told now, and what waited is taken */
@@ -636,6 +666,7 @@ int main(void)
 		cmocka_unit_test(only_by_redirect),
 		cmocka_unit_test(a_captured_one_is_held_to_the_pins),
 		cmocka_unit_test(slow_readers_hold_what_is_sent),
+		cmocka_unit_test(what_is_left_is_nobodys),
 		cmocka_unit_test(half_hellos_are_bounded),
 		cmocka_unit_test(withdrawn),
 		cmocka_unit_test(a_pins_end_cuts_nothing),

@@ -2,21 +2,25 @@
  * creel-flowlog beside the real filter: what flowed and what was dropped, told with names and counts; and
  * under floods each packet is told or counted as lost, exactly.
  */
-#include "tests/cmocka-all.h"
-#include "flownet.h"
 #include "base/cleanup.h"
+#include "flownet.h"
 #include "linux/fdpass.h"
+#include "linux/flowsum.h"
 #include "net/conntrack.h"
 #include "net/nflog.h"
+#include "tests/cmocka-all.h"
 #include "wire/be.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netpacket/packet.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -25,6 +29,9 @@
 
 static struct flownet net;
 static int monitor = -1, events = -1;
+/* as the monitor keeps them for the next one */
+static int ends_fd = -1, sums_fd = -1, group[2] = {-1, -1};
+static struct creel_flowsum *counted_by;
 static pid_t child;
 
 static const char policy_a[] = "mode listed 1\nsubnet 192.168.83.0/24\nallow 2 192.0.2.0/24:8080\n"
@@ -57,22 +64,24 @@ static void start(void)
 	assert_non_null(exe);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, m), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, e), 0);
-	autofd int flows = creel_flowends_open(&err);
-	if (flows < 0)
+	if (ends_fd < 0 && (ends_fd = creel_flowends_open(&err)) < 0)
+		fail_msg("%s", err.msg);
+	if (sums_fd < 0 &&
+	    ((sums_fd = creel_flowsums_new(&err)) < 0 || creel_flowsums_map(sums_fd, &counted_by, &err) < 0))
 		fail_msg("%s", err.msg);
 	child = fork();
 	if (child == 0) {
-		int fds[] = {m[1], e[1], flows};
-		for (int i = 0; i < 3; i++)
+		int fds[] = {m[1], e[1], ends_fd, sums_fd};
+		for (int i = 0; i < 4; i++)
 			fds[i] = fcntl(fds[i], F_DUPFD, 20);
-		for (int i = 0; i < 3; i++)
+		for (int i = 0; i < 4; i++)
 			(void)dup2(fds[i], 3 + i);
-		(void)close_range(6, ~0U, 0);
+		(void)close_range(7, ~0U, 0);
 		if (setresgid(FLOWNET_UID + 9, FLOWNET_UID + 9, FLOWNET_UID + 9) < 0 ||
 		    setresuid(FLOWNET_UID + 9, FLOWNET_UID + 9, FLOWNET_UID + 9) < 0)
 			_exit(9);
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execl(exe, exe, "3", "4", "5", NULL);
+		execl(exe, exe, "3", "4", "5", "6", NULL);
 		_exit(127);
 	}
 	close(m[1]);
@@ -81,22 +90,29 @@ static void start(void)
 	events = e[0];
 	for (uint16_t i = 0; i < 2; i++) {
 		struct creel_flowmsg c = {.type = CREEL_FLOWMSG_CELL, .dport = (uint16_t)(i + 1)};
-		autofd int fd = creel_nflog_open(c.dport, &err);
-		if (fd < 0)
-			fail_msg("%s", err.msg);
 		/* small, so that a burst is more than it holds on any machine */
 		const int size = 1 << 20;
-		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+		if (group[i] < 0 && (group[i] = creel_nflog_open(c.dport, &err)) < 0)
+			fail_msg("%s", err.msg);
+		(void)setsockopt(group[i], SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 		c.cell[0] = (char)('a' + i);
 		address(c.src, i ? "192.168.83.3" : "192.168.83.2");
 		address(c.dst, "192.168.83.1");
-		tell(&c, fd);
+		c.n_addrs = (uint8_t)(2 * i); /* b has IPv6, too */
+		inet_pton(AF_INET6, FLOWNET_ULA "c0a8:5303", c.addr[0]);
+		inet_pton(AF_INET6, FLOWNET_ULA "c0a8:5301", c.addr[1]);
+		tell(&c, group[i]);
 	}
 }
 
 static int setup(void **state)
 {
 	flownet_up(&net, 170);
+	/* a kernel's own router solicitations, at times of its own, are not what is summed up here */
+	for (int i = 0; i < 2; i++)
+		flownet_sh("nsenter -t %d -n sh -c 'cd /proc/sys/net/ipv6/conf/eth0 2>/dev/null || exit 0; "
+			   "echo 1 >disable_ipv6'",
+			   net.holder[i]);
 	flownet_cell(&net, 0, policy_a, false, 1);
 	flownet_cell(&net, 1, policy_b, false, 2);
 	start();
@@ -130,6 +146,8 @@ static bool event(struct creel_flowmsg *m, int wait_ms)
 		if (poll(&p, 1, wait_ms) <= 0)
 			return false;
 		ssize_t n = recv(events, buf, sizeof(buf), 0);
+		if (n == 0 && wait_ms < 0) /* all that a killed one had sent */
+			return false;
 		assert_true(n > 0);
 		len = (size_t)n;
 		at = 0;
@@ -176,10 +194,10 @@ static bool none(void *ctx, const struct creel_ct_flow *flow)
 static uint64_t cut_all(void)
 {
 	struct creel_err err = {0};
-	struct in_addr a;
+	uint8_t a[16];
 	uint64_t cut = 0;
 
-	inet_pton(AF_INET, "192.168.83.2", &a);
+	inet_pton(AF_INET6, "::ffff:192.168.83.2", a);
 	if (creel_ct_cut(a, none, NULL, &cut, &err) < 0)
 		fail_msg("%s", err.msg);
 	return cut;
@@ -187,7 +205,8 @@ static uint64_t cut_all(void)
 
 static void what_flowed(void **state)
 {
-	struct creel_flowmsg pin = {.type = CREEL_FLOWMSG_PIN, .ttl = 60, .n_addrs = 1, .cell = "a", .name = "raw.example"};
+	struct creel_flowmsg pin = {
+		.type = CREEL_FLOWMSG_PIN, .ttl = 60, .n_addrs = 1, .cell = "a", .name = "raw.example"};
 	autofd int raw = flownet_listen(&net, NET_INTERNET, 9000);
 	autofd int ssh = flownet_listen(&net, NET_B, 22);
 
@@ -232,8 +251,8 @@ static void what_was_dropped(void **state)
 	static const struct {
 		const char *addr;
 		uint16_t port;
-	} c[] = {{"192.0.2.10", 81}, {"198.51.100.5", 8080}, {"169.254.169.254", 82}, {"10.1.1.1", 83},
-		 {"192.168.83.1", 84}, {"224.0.0.9", 85}};
+	} c[] = {{"192.0.2.10", 81}, {"198.51.100.5", 8080}, {"169.254.169.254", 82},
+		 {"10.1.1.1", 83},   {"192.168.83.1", 84},   {"224.0.0.9", 85}};
 
 	for (size_t i = 0; i < ELEMENTSOF(c); i++) {
 		struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(c[i].port)};
@@ -251,6 +270,35 @@ static void what_was_dropped(void **state)
 			n += m.count;
 		}
 		assert_int_equal(n, 3);
+	}
+}
+
+static void ipv6_is_told(void **state)
+{
+	/* UDP from port 1024 to 88, checksum unlooked at */
+	uint8_t f[14 + 40 + 8] = {2, 0,    0,    0,    0, 1, 2, 0, 0, 0,  0,
+				  2, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 8, 17, 64};
+	struct sockaddr_ll to = {.sll_family = AF_PACKET};
+	struct ifreq ifr = {.ifr_name = "eth0"};
+	autofd int fd = flownet_socket(&net, NET_A, AF_PACKET, SOCK_RAW, 0);
+
+	memset(f, 0xff, 6);
+	inet_pton(AF_INET6, "2001:db8::2", f + 22);
+	inet_pton(AF_INET6, "2001:db8::10", f + 38);
+	creel_put_be16(f + 54, 1024);
+	creel_put_be16(f + 56, 88);
+	creel_put_be16(f + 58, 8);
+	assert_int_equal(ioctl(fd, SIOCGIFINDEX, &ifr), 0);
+	to.sll_ifindex = ifr.ifr_ifindex;
+	for (int k = 0; k < 3; k++)
+		assert_int_equal(sendto(fd, f, sizeof(f), 0, (struct sockaddr *)&to, sizeof(to)), sizeof(f));
+	for (uint64_t n = 0; n < 3;) {
+		struct creel_flowmsg m = event_wait(CREEL_FLOWMSG_DENY, 88);
+		assert_string_equal(m.cell, "a");
+		assert_int_equal(m.proto, IPPROTO_UDP);
+		assert_memory_equal(m.dst, f + 38, 16);
+		n += m.count;
+		assert_true(n <= 3);
 	}
 }
 
@@ -312,10 +360,16 @@ static void all_told(const char *what, uint64_t sent)
 	/* the guest's kernel sends something again of its own accord, now and then: both sides have it by now */
 	yes = counted(0, "ok") + counted(0, "reach");
 	no = counted(0, "no");
-	print_message("# %s: %lu sent; filter: %lu let out, %lu dropped; told: %lu and %lu, lost %lu\n", what, sent, yes, no,
-		      sums[0].allow, sums[0].deny, sums[0].lost);
+	print_message("# %s: %lu sent; filter: %lu let out, %lu dropped; told: %lu and %lu, lost %lu\n", what,
+		      sent, yes, no, sums[0].allow, sums[0].deny, sums[0].lost);
 	assert_int_equal(sums[0].allow + sums[0].deny + sums[0].lost, yes + no);
 	assert_true(sums[0].allow <= yes && sums[0].deny <= no);
+	/* as a monitor asks for them */
+	struct creel_err err = {0};
+	uint64_t all = 0;
+	assert_int_equal(creel_nft_told(&net.nft, "cl-83.2", &all, &err), 0);
+	assert_true(all >= yes + no && all <= counted(0, "ok") + counted(0, "reach") + counted(0, "no"));
+	assert_int_equal(creel_nft_told(&net.nft, "cl-9.9", &all, &err), CREEL_E_NOTFOUND);
 }
 
 static void a_hundred_thousand_flows(void **state)
@@ -379,9 +433,80 @@ static void every_end_is_told(void **state)
 			fail_msg("%lu ends of %lu flows", sums[0].end, flows);
 	while (event(&m, 1500))
 		;
-	print_message("# %lu flows forgotten at once; of %lu: %lu ends told, %lu counted as lost\n", cut, flows, sums[0].end,
-		      sums[0].lost_ends);
+	print_message("# %lu flows forgotten at once; of %lu: %lu ends told, %lu counted as lost\n", cut,
+		      flows, sums[0].end, sums[0].lost_ends);
 	assert_int_equal(sums[0].end + sums[0].lost_ends, flows);
+}
+
+/* What it is told, until all of a killed one's is read. */
+static void to_the_end(void)
+{
+	struct creel_flowmsg m;
+
+	while (event(&m, -1))
+		;
+	close(monitor);
+	close(events);
+}
+
+/* Killed while its messages wait for an engine that does not read, and what comes meanwhile waits in the kernel. */
+static void one_that_is_killed(void **state)
+{
+	uint64_t lost = sums[0].lost;
+
+	flownet_sh("nft flush chain inet creel cl-83.2 && nft add rule inet creel cl-83.2 goto cl-83.2.ok");
+	for (int i = 0; i < 2; i++) {
+		uint64_t all = counted(0, "ok") + counted(0, "reach") + counted(0, "no") + 3000;
+		flood((uint16_t)(7100 + i), 3000, 0);
+		for (int k = 0; k < FLOWNET_WAIT_MS / 50 && atomic_load(&counted_by[1].taken) < all; k++)
+			(void)nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+		assert_true(atomic_load(&counted_by[1].taken) >= all); /* and ticks */
+		kill(child, SIGKILL);
+		assert_int_equal(waitpid(child, NULL, 0), child);
+		flood((uint16_t)(7200 + i), 500, 0);
+		to_the_end();
+		start();
+	}
+	all_told("a reader that is killed", 7000);
+	assert_true(sums[0].lost > lost); /* so it had not told all of it */
+	flownet_cell(&net, 0, policy_a, false, 1);
+}
+
+static void what_a_cell_with_ipv6_does(void **state)
+{
+	static const char policy[] = "mode listed 1\nallow 2 [2001:db8:10::/64]:8080\n";
+	const struct creel_nft_cell was = {.link = "cl-83.3", .log_group = 2};
+	struct creel_err err = {0};
+	uint8_t own[16], good[16];
+	uint64_t cut = 0;
+
+	assert_int_equal(creel_nft_cell_remove(&net.nft, &was, &err), 0);
+	net.cell[1].added = false;
+	for (int i = 0; i < 2; i++)
+		flownet_sh("nsenter -t %d -n sh -c 'echo 0 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6'",
+			   net.holder[i]);
+	flownet_six(&net);
+	flownet_cell(&net, 1, policy, false, 2);
+	inet_pton(AF_INET6, FLOWNET_ULA "c0a8:5303", own);
+	inet_pton(AF_INET6, "2001:db8:10::10", good);
+	int server = flownet_listen(&net, NET_INTERNET, 8080);
+	autofd int fd = flownet_connect(&net, NET_B, "2001:db8:10::10", 8080, FLOWNET_WAIT_MS);
+	assert_true(fd >= 0);
+	struct creel_flowmsg m = event_wait(CREEL_FLOWMSG_ALLOW, 8080);
+	assert_string_equal(m.cell, "b");
+	assert_memory_equal(m.src, own, 16);
+	assert_memory_equal(m.dst, good, 16);
+	assert_true(flownet_connect(&net, NET_B, "2001:db8:10::10", 81, 100) < 0);
+	m = event_wait(CREEL_FLOWMSG_DENY, 81);
+	assert_string_equal(m.cell, "b");
+	assert_memory_equal(m.src, own, 16);
+	if (creel_ct_cut(own, none, NULL, &cut, &err) < 0)
+		fail_msg("%s", err.msg);
+	m = event_wait(CREEL_FLOWMSG_END, 8080);
+	assert_string_equal(m.cell, "b");
+	assert_memory_equal(m.dst, good, 16);
+	assert_true(m.packets_out > 0 && m.bytes_in > 0);
+	close(server);
 }
 
 static void without_the_monitor_it_ends(void **state)
@@ -399,10 +524,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_flowed),
 		cmocka_unit_test(what_was_dropped),
+		cmocka_unit_test(ipv6_is_told),
 		cmocka_unit_test(a_hundred_thousand_flows),
 		cmocka_unit_test(a_burst_that_nobody_reads),
 		cmocka_unit_test(the_engine_is_slow),
 		cmocka_unit_test(every_end_is_told),
+		cmocka_unit_test(one_that_is_killed),
+		cmocka_unit_test(what_a_cell_with_ipv6_does),
 		cmocka_unit_test(without_the_monitor_it_ends),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,6 +1,7 @@
 /* A link in a network namespace of the test's own: what the kernel holds afterwards. */
-#include "tests/cmocka-all.h"
+#include "flownet.h"
 #include "net/link.h"
+#include "tests/cmocka-all.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/ethernet.h>
@@ -33,25 +34,12 @@ static int setup(void **state)
 	return 0;
 }
 
-static bool output_has(const char *command, const char *needle)
-{
-	char line[512];
-	bool found = false;
-	FILE *f = popen(command, "r");
-
-	while (f && fgets(line, sizeof(line), f))
-		found = found || strstr(line, needle);
-	if (f)
-		pclose(f);
-	return found;
-}
-
 static void the_kernel_holds_the_link(void **state)
 {
-	assert_true(output_has("ip -br addr show cl-83.2", "192.168.83.1/32"));
-	assert_true(output_has("ip route show 192.168.83.2", "scope link src 192.168.83.1"));
-	assert_true(output_has("ip neigh show 192.168.83.2", "02:00:00:00:53:02 PERMANENT"));
-	assert_true(output_has("ip link show cl-83.2", "02:01:00:00:53:02"));
+	assert_true(flownet_output_has("ip -br addr show cl-83.2", "192.168.83.1/32"));
+	assert_true(flownet_output_has("ip route show 192.168.83.2", "scope link src 192.168.83.1"));
+	assert_true(flownet_output_has("ip neigh show 192.168.83.2", "02:00:00:00:53:02 PERMANENT"));
+	assert_true(flownet_output_has("ip link show cl-83.2", "02:01:00:00:53:02"));
 }
 
 /* Read frames from the tap until one of @p ethertype comes; 0 when none does within a second. */
@@ -61,8 +49,7 @@ static ssize_t frame_read(uint8_t *buf, size_t size, uint16_t ethertype)
 
 	for (int i = 0; i < 50 && poll(&p, 1, 1000) > 0; i++) {
 		ssize_t n = read(tap, buf, size);
-		if (n > 12 + 14 && buf[12 + 12] == ethertype >> 8 &&
-		    buf[12 + 13] == (ethertype & 0xff))
+		if (n > 12 + 14 && buf[12 + 12] == ethertype >> 8 && buf[12 + 13] == (ethertype & 0xff))
 			return n;
 	}
 	return 0;
@@ -102,7 +89,7 @@ static void nothing_is_left_when_the_tap_closes(void **state)
 
 	close(tap);
 	assert_int_equal(creel_rtnl_index(link_a.name, &err), CREEL_E_NOTFOUND);
-	assert_false(output_has("ip route", "192.168.83.2"));
+	assert_false(flownet_output_has("ip route", "192.168.83.2"));
 }
 
 int main(void)

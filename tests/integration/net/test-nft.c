@@ -3,9 +3,10 @@
  * own: what connects, what does not, and what stays over a change. The namespace of the cells is
  * this process's.
  */
-#include "tests/cmocka-all.h"
 #include "base/cleanup.h"
+#include "flownet.h"
 #include "net/nft.h"
+#include "tests/cmocka-all.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -36,19 +37,6 @@ __attribute__((format(printf, 1, 2))) static void sh(const char *fmt, ...)
 	int r = system(line);
 	if (r != 0 && !(r < 0 && errno == ECHILD))
 		fail_msg("%s", line);
-}
-
-static bool output_has(const char *command, const char *needle)
-{
-	char line[512];
-	bool found = false;
-	FILE *f = popen(command, "r");
-
-	while (f && fgets(line, sizeof(line), f))
-		found = found || strstr(line, needle);
-	if (f)
-		pclose(f);
-	return found;
 }
 
 /* A child in namespace @p i that echoes what it gets on each of @p ports, TCP and UDP. */
@@ -136,7 +124,7 @@ static bool reaches(int i, const char *addr, uint16_t to, bool udp)
 
 static struct creel_policy policy;
 static const struct creel_rule_text allow[] = {
-	{"good.example", 1, 1}, {"udp.example:53/udp", 2, 1}, {"198.51.100.0/24:8080", 3, 1},
+	{"good.example", 1, 1},     {"udp.example:53/udp", 2, 1}, {"198.51.100.0/24:8080", 3, 1},
 	{"10.9.0.0/16:8080", 4, 1}, {"0.0.0.0/0:22", 5, 1},
 };
 static const struct creel_rule_text deny[] = {{"198.51.100.66", 6, 1}, {"0.0.0.0/0:25", 7, 1}};
@@ -144,9 +132,12 @@ static struct creel_nft_reach reach_gog;
 
 static void policy_make(enum creel_policy_mode mode, size_t n_allow)
 {
-	struct creel_policy_spec spec = {
-		.mode = mode, .allow = allow, .n_allow = n_allow, .deny = deny, .n_deny = 2,
-		.subnet = {.addr = {192, 168, 83, 0}, .family = 4, .bits = 24}};
+	struct creel_policy_spec spec = {.mode = mode,
+					 .allow = allow,
+					 .n_allow = n_allow,
+					 .deny = deny,
+					 .n_deny = 2,
+					 .subnet = {.addr = {192, 168, 83, 0}, .family = 4, .bits = 24}};
 	struct creel_rule_text bad;
 	struct creel_err err = {0};
 
@@ -156,7 +147,9 @@ static void policy_make(enum creel_policy_mode mode, size_t n_allow)
 
 static struct creel_nft_cell cell(int i, bool with_reach)
 {
-	struct creel_nft_cell c = {.link = peers[i], .policy = &policy, .reach = with_reach ? &reach_gog : NULL,
+	struct creel_nft_cell c = {.link = peers[i],
+				   .policy = &policy,
+				   .reach = with_reach ? &reach_gog : NULL,
 				   .n_reach = with_reach};
 	char addr[32];
 
@@ -207,7 +200,8 @@ static int setup(void **state)
 		} else {
 			sh("nsenter -t %d -n sh -c 'ip link set eth0 up && ip addr add 203.0.113.1/24 dev eth0 && "
 			   "for a in 192.0.2.10 192.0.2.11 198.51.100.5 198.51.100.66 10.9.1.1 10.8.1.1 169.254.169.254; do "
-			   "ip addr add $a/32 dev eth0; done'", ns[i]);
+			   "ip addr add $a/32 dev eth0; done'",
+			   ns[i]);
 			sh("ip addr add 203.0.113.2/24 dev up0 && ip route add default via 203.0.113.1");
 			sh("ip route add 169.254.169.254 via 203.0.113.1");
 		}
@@ -239,7 +233,8 @@ static void the_paths_are_there_without_the_filter(void **state)
 	struct creel_err err = {0};
 
 	assert_int_equal(creel_nft_remove(&nft, &err), 0);
-	sh("ip route add 192.168.83.0/24 via 203.0.113.2 2>/dev/null; nsenter -t %d -n ip route add 192.168.83.0/24 via 203.0.113.2", ns[2]);
+	sh("ip route add 192.168.83.0/24 via 203.0.113.2 2>/dev/null; nsenter -t %d -n ip route add 192.168.83.0/24 via 203.0.113.2",
+	   ns[2]);
 	assert_true(reaches(0, "192.0.2.10", 443, false));
 	assert_true(reaches(0, "169.254.169.254", 80, false));
 	assert_true(reaches(0, "192.168.83.3", 22, false));
@@ -291,14 +286,15 @@ static void listed(void **state)
 		bool udp, want;
 	} c[] = {
 		{"192.0.2.10", 443, false, false}, /* nobody resolved it */
-		{"198.51.100.5", 8080, false, true}, {"198.51.100.5", 8080, true, false},
-		{"198.51.100.5", 443, false, false}, {"198.51.100.66", 8080, false, false},
-		{"198.51.100.66", 22, false, false}, {"192.0.2.10", 22, false, true},
-		{"192.0.2.10", 25, false, false}, {"10.9.1.1", 8080, false, true}, {"10.9.1.1", 22, false, false},
-		{"10.8.1.1", 22, false, false}, {"10.8.1.1", 8080, false, false},
-		{"169.254.169.254", 22, false, false}, {"169.254.169.254", 80, false, false},
-		{"192.168.83.3", 22, false, true}, {"192.168.83.3", 22, true, false},
-		{"192.168.83.3", 80, false, false}, {"203.0.113.2", 22, false, false}, /* the host's own */
+		{"198.51.100.5", 8080, false, true},   {"198.51.100.5", 8080, true, false},
+		{"198.51.100.5", 443, false, false},   {"198.51.100.66", 8080, false, false},
+		{"198.51.100.66", 22, false, false},   {"192.0.2.10", 22, false, true},
+		{"192.0.2.10", 25, false, false},      {"10.9.1.1", 8080, false, true},
+		{"10.9.1.1", 22, false, false},        {"10.8.1.1", 22, false, false},
+		{"10.8.1.1", 8080, false, false},      {"169.254.169.254", 22, false, false},
+		{"169.254.169.254", 80, false, false}, {"192.168.83.3", 22, false, true},
+		{"192.168.83.3", 22, true, false},     {"192.168.83.3", 80, false, false},
+		{"203.0.113.2", 22, false, false}, /* the host's own */
 		{"192.168.83.1", 22, false, false},
 	};
 
@@ -309,7 +305,7 @@ static void listed(void **state)
 		if (reaches(0, c[i].addr, c[i].port, c[i].udp) != c[i].want)
 			fail_msg("%s:%u%s is%s reached", c[i].addr, c[i].port, c[i].udp ? "/udp" : "",
 				 c[i].want ? " not" : "");
-	assert_false(reaches(1, "192.168.83.2", 22, false)); /* one way */
+	assert_false(reaches(1, "192.168.83.2", 22, false));  /* one way */
 	assert_false(reaches(2, "192.168.83.2", 443, false)); /* nothing comes in */
 }
 
@@ -367,7 +363,8 @@ static void a_change_keeps_pins_and_flows(void **state)
 			_exit(1);
 		(void)!write(from[1], "x", 1);
 		while (read(to[0], &b, 1) == 1)
-			if (send(fd, "y", 1, MSG_NOSIGNAL) != 1 || recv(fd, &b, 1, 0) != 1 || write(from[1], &b, 1) != 1)
+			if (send(fd, "y", 1, MSG_NOSIGNAL) != 1 || recv(fd, &b, 1, 0) != 1 ||
+			    write(from[1], &b, 1) != 1)
 				_exit(1);
 		_exit(0);
 	}
@@ -380,7 +377,7 @@ static void a_change_keeps_pins_and_flows(void **state)
 		assert_int_equal(write(to[1], "z", 1), 1);
 		assert_int_equal(read(from[0], &b, 1), 1);
 	}
-	assert_true(reaches(0, "192.0.2.10", 443, false));   /* pinned before */
+	assert_true(reaches(0, "192.0.2.10", 443, false));     /* pinned before */
 	assert_false(reaches(0, "198.51.100.5", 8080, false)); /* a new flow */
 	close(to[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -430,7 +427,10 @@ static void a_removed_cell_leaves_nothing(void **state)
 
 	if (creel_nft_cell_remove(&nft, &c, &err) < 0)
 		fail_msg("%s", err.msg);
-	assert_false(output_has("nft list table inet creel", "cl-83.3"));
+	/* who lists it reads names and users, not their octets turned round */
+	assert_true(flownet_output_has("nft list map inet creel cells", "\"cl-83.2\" : goto cl-83.2"));
+	assert_true(flownet_output_has("nft list map inet creel users", "54321 : goto cl-83.2.dns"));
+	assert_false(flownet_output_has("nft list table inet creel", "cl-83.3"));
 	assert_false(reaches(1, "192.0.2.11", 80, false));
 	assert_true(reaches(0, "192.0.2.11", 80, false)); /* the other is as it was */
 	policy_make(CREEL_MODE_OPEN, 0);
@@ -447,12 +447,13 @@ static void errors(void **state)
 
 	assert_int_equal(creel_nft_cell_add(&nft, &c, &err), CREEL_E_EXISTS);
 	assert_true(reaches(0, "192.0.2.11", 80, false)); /* a refused batch changes nothing */
-	assert_int_equal(creel_nft_pin(&nft, "nosuch", "x.example", &a, 1, &o, 1, 60, &err), CREEL_E_NOTFOUND);
+	assert_int_equal(creel_nft_pin(&nft, "nosuch", "x.example", &a, 1, &o, 1, 60, &err),
+			 CREEL_E_NOTFOUND);
 	c.link = "nosuch";
 	assert_int_equal(creel_nft_cell_change(&nft, &c, NULL, 0, &err), CREEL_E_NOTFOUND);
 	assert_int_equal(creel_nft_remove(&nft, &err), 0);
 	assert_int_equal(creel_nft_remove(&nft, &err), 0);
-	assert_false(output_has("nft list tables", "creel"));
+	assert_false(flownet_output_has("nft list tables", "creel"));
 }
 
 int main(void)

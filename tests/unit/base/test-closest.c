@@ -3,9 +3,8 @@
 #include "tests/cmocka-all.h"
 #include <string.h>
 
-static const char *const words[] = {"memory",  "volumes",
-				    "up",      "down",
-				    "restart", "a-word-that-is-longer-than-thirty-two-octets"};
+static const char *const words[] = {"memory", "volumes", "up",
+				    "down",   "restart", "a-word-that-is-longer-than-thirty-two-octets"};
 static const struct {
 	const char *s, *want;
 } cases[] = {

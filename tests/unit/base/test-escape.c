@@ -17,6 +17,7 @@ static const struct {
 	{"\xc2\x9b", 2, "\\u{009b}", "\"\\u009b\""},     /* C1 CSI */
 	{"\xed\xa0\x80", 3, "\\xed\\xa0\\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
 	{"\0", 1, "\\x00", "\"\\u0000\""},
+	{"a\x7f", 2, "a\\x7f", "\"a\\u007f\""},
 	{"\xf3\xa0\x81\x81", 4, "\\u{e0041}", "\"\\udb40\\udc41\""}, /* tag character */
 };
 
@@ -35,9 +36,37 @@ static void table(void **state)
 	}
 }
 
+static void uri(void **state)
+{
+	static const struct {
+		const char *in;
+		size_t len;
+		const char *also, *out;
+	} u[] = {
+		{"a-Z.0_9~", 8, "", "a-Z.0_9~"},
+		{"a b%c", 5, "", "a%20b%25c"},
+		{"x/y:z", 5, "/", "x/y%3Az"},
+		{"\0\xc3\xa9\xff", 4, "/", "%00%C3%A9%FF"}, /* a NUL is in no string of what is kept */
+		{"@[`{", 4, "", "%40%5B%60%7B"},            /* beside the letters and digits */
+	};
+	char out[16];
+
+	for (size_t i = 0; i < ELEMENTSOF(u); i++) {
+		size_t n = creel_escape_uri(u[i].in, u[i].len, u[i].also, out, sizeof(out));
+		assert_int_equal(n, strlen(u[i].out));
+		assert_memory_equal(out, u[i].out, n);
+	}
+	/* no octet in part, none beyond the end */
+	memset(out, '!', sizeof(out));
+	assert_int_equal(creel_escape_uri("a b", 3, "", out, 3), 1);
+	assert_int_equal(creel_escape_uri("a b", 3, "", out, 4), 4);
+	assert_memory_equal(out, "a%20!", 5);
+	assert_int_equal(creel_escape_uri("a", 1, "", out, 0), 0);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(table)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(table), cmocka_unit_test(uri)};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,13 +9,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define KERNEL \
-	"/proc/sys/kernel/osrelease=6.1.0-28-amd64", "/proc/sys/kernel/seccomp/actions_avail=kill"
-#define V2 "/sys/fs/cgroup/cgroup.controllers=cpuset cpu io memory hugetlb pids rdma misc"
-#define V1 "/sys/fs/cgroup/memory/cgroup.procs=1", "/sys/fs/cgroup/pids/cgroup.procs=1"
+#define KERNEL "/proc/sys/kernel/osrelease=6.1.0-28-amd64", "/proc/sys/kernel/seccomp/actions_avail=kill"
+#define V2     "/sys/fs/cgroup/cgroup.controllers=cpuset cpu io memory hugetlb pids rdma misc"
+#define V1     "/sys/fs/cgroup/memory/cgroup.procs=1", "/sys/fs/cgroup/pids/cgroup.procs=1"
 #define TOOLS                                                                                 \
 	"/usr/bin/qemu-system-x86_64=x", "/usr/libexec/virtiofsd=x", "/usr/bin/mmdebstrap=x", \
-		"/usr/bin/mkfs.erofs=x"
+		"/usr/bin/mkfs.erofs=x", "/usr/bin/newuidmap=x"
 #define RANGES "/etc/subuid=me:100000:65536", "/etc/subgid=1000:100000:65536"
 
 /* a host where all is well, for a user of its own */
@@ -37,6 +36,7 @@ static struct doctor_live with(int kvm, int tun, int userns, int nft, int audit)
 	v.userns = userns;
 	v.nft = nft;
 	v.audit = audit;
+	v.fanotify = audit; /* missing together; apart: audit_and_fanotify() */
 	return v;
 }
 
@@ -57,7 +57,11 @@ static const struct {
 		  {"qemu-system-x86_64", "yes", "/usr/bin/qemu-system-x86_64, 7.2.22"},
 		  {"virtiofsd", "yes", "/usr/libexec/virtiofsd"},
 		  {"npm", "no", "not installed", "apt-get install npm"},
-		  {"root", "maybe", "me"}}},
+		  {"mode", "maybe", "rootless, as me: cells without a network", "install slirp4netns"}}},
+	{"the same with slirp4netns",
+	 {KERNEL, V2, TOOLS, RANGES, "/usr/bin/slirp4netns=x"},
+	 .want = {{"mode", "maybe", "as me: cells whose network goes by slirp4netns", "sudo creel up"},
+		  {"firewall", "yes", "no forwarded packet"}}},
 	{"nothing at all",
 	 {NULL},
 	 ENOENT,
@@ -73,19 +77,11 @@ static const struct {
 		  {"mmdebstrap", "no", "not installed", "apt-get install mmdebstrap"},
 		  {"nf_tables", "no", "No such file", "modprobe nf_tables"},
 		  {"audit", "no", "not supported", "CONFIG_AUDIT"}}},
-	{"an old kernel",
-	 {"/proc/sys/kernel/osrelease=5.9.16"},
-	 .want = {{"kernel", "no", "5.9.16"}}},
-	{"a kernel just new enough",
-	 {"/proc/sys/kernel/osrelease=5.10.0"},
-	 .want = {{"kernel", "yes"}}},
+	{"an old kernel", {"/proc/sys/kernel/osrelease=5.9.16"}, .want = {{"kernel", "no", "5.9.16"}}},
+	{"a kernel just new enough", {"/proc/sys/kernel/osrelease=5.10.0"}, .want = {{"kernel", "yes"}}},
 	{"cgroups v1", {V1}, .want = {{"cgroups", "yes", "v1"}}},
-	{"cgroups v1 without pids",
-	 {"/sys/fs/cgroup/memory/cgroup.procs=1"},
-	 .want = {{"cgroups", "no"}}},
-	{"hybrid",
-	 {V1, "/sys/fs/cgroup/unified/cgroup.controllers="},
-	 .want = {{"cgroups", "yes", "v1"}}},
+	{"cgroups v1 without pids", {"/sys/fs/cgroup/memory/cgroup.procs=1"}, .want = {{"cgroups", "no"}}},
+	{"hybrid", {V1, "/sys/fs/cgroup/unified/cgroup.controllers="}, .want = {{"cgroups", "yes", "v1"}}},
 	{"cgroups v2 without memory (a Raspberry Pi)",
 	 {"/sys/fs/cgroup/cgroup.controllers=cpuset cpu io pids"},
 	 .want = {{"cgroups", "no", "without memory", "cgroup_enable=memory"}}},
@@ -102,6 +98,7 @@ static const struct {
 	 EPERM,
 	 .want = {{"apparmor", "no", "a program without a profile", "a profile for creel"},
 		  {"user-namespaces", "no", "not permitted", "apparmor"},
+		  {"mode", "no", "see user-namespaces and apparmor", "sudo creel up"},
 		  {"audit", "maybe", "only root"}}},
 	{"the same as root",
 	 {"/sys/module/apparmor/parameters/enabled=Y",
@@ -110,21 +107,26 @@ static const struct {
 	 .want = {{"apparmor", "maybe"},
 		  {"user-namespaces", "yes"},
 		  {"subuid", "yes", "root needs no range"},
-		  {"root", "yes"}}},
+		  {"mode", "yes", "root"}}},
 	{"AppArmor that does not restrict",
 	 {"/sys/module/apparmor/parameters/enabled=Y",
 	  "/proc/sys/kernel/apparmor_restrict_unprivileged_userns=0"},
 	 .want = {{"apparmor", "yes", "does not restrict"}}},
 	{"namespaces for root alone",
 	 {"/proc/sys/kernel/unprivileged_userns_clone=0"},
-	 .want = {{"user-namespaces", "no", "unprivileged_userns_clone is 0",
-		   "sysctl -w kernel."}}},
+	 .want = {{"user-namespaces", "no", "unprivileged_userns_clone is 0", "sysctl -w kernel."}}},
 	{"namespaces for nobody",
 	 {"/proc/sys/user/max_user_namespaces=0"},
 	 .want = {{"user-namespaces", "no", "max_user_namespaces is 0", "sysctl -w user."}}},
 	{"ranges of others",
 	 {"/etc/subuid=you:100000:65536\nmee:1:65536", "/etc/subgid=me:1:65535"},
-	 .want = {{"subuid", "no", "0 users and 65535 groups for me", "usermod --add-subuids"}}},
+	 .want = {{"subuid", "no", "0 users and 65535 groups for me", "usermod --add-subuids"},
+		  {"mode", "no", "see subuid"}}},
+	{"a range, and nothing to map it with", {RANGES}, .want = {{"mode", "no", "see newuidmap", "mend"}}},
+	{"namespaces, and a restriction on them",
+	 {RANGES, TOOLS, "/sys/module/apparmor/parameters/enabled=Y",
+	  "/proc/sys/kernel/apparmor_restrict_unprivileged_userns=1"},
+	 .want = {{"user-namespaces", "yes"}, {"mode", "no", "see user-namespaces and apparmor"}}},
 	{"a second line has it",
 	 {"/etc/subuid=you:1:9\nme:1:70000", "/etc/subgid=x\n\nme:1:70000"},
 	 .want = {{"subuid", "yes"}}},
@@ -134,10 +136,7 @@ static const struct {
 	 EACCES,
 	 .want = {{"kvm", "no", "Permission denied", "usermod -aG kvm"},
 		  {"tun", "no", "Permission denied", "chmod 0666"}}},
-	{"KVM that hangs",
-	 {NULL},
-	 .hangs = true,
-	 .want = {{"kvm", "no", "runs no guest: 10 s", "--fix"}}},
+	{"KVM that hangs", {NULL}, .hangs = true, .want = {{"kvm", "no", "runs no guest: 10 s", "--fix"}}},
 	{"KVM unproved",
 	 {NULL},
 	 .unproved = true,
@@ -165,14 +164,15 @@ static void plant(const char *root, const char *spec)
 	(void)chmod(path, 0755);
 }
 
+static const char *const words[] = {"yes", "no", "maybe"};
+
 static void trees(void **state)
 {
-	static const char *const words[] = {"yes", "no", "maybe"};
 
 	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
 		struct doctor_finding f[DOCTOR_ROWS];
-		struct doctor_live v = with(cases[i].kvm, cases[i].tun, cases[i].userns,
-					    cases[i].nft, cases[i].audit);
+		struct doctor_live v = with(cases[i].kvm, cases[i].tun, cases[i].userns, cases[i].nft,
+					    cases[i].audit);
 		char root[] = "/tmp/test-doctor.XXXXXX";
 		assert_non_null(mkdtemp(root));
 		for (size_t k = 0; cases[i].tree[k]; k++)
@@ -197,8 +197,8 @@ static void trees(void **state)
 			    (want[2] && !strstr(f[at].detail, want[2])) ||
 			    (want[3] && !strstr(f[at].advice, want[3])))
 				fail_msg("%s: %s: %s, %s (%s)", cases[i].name, want[0],
-					 at < n ? words[f[at].verdict] : "-",
-					 at < n ? f[at].detail : "", at < n ? f[at].advice : "");
+					 at < n ? words[f[at].verdict] : "-", at < n ? f[at].detail : "",
+					 at < n ? f[at].advice : "");
 		}
 		for (size_t at = 0; at < n; at++) {
 			if ((f[at].verdict == DOCTOR_YES) != !f[at].advice[0])
@@ -211,9 +211,116 @@ static void trees(void **state)
 	}
 }
 
+/* as nft 1.0.6 prints them */
+#define CHAIN(family, table, name, more)                                                 \
+	"{\"chain\":{\"family\":\"" family "\",\"table\":\"" table "\",\"name\":\"" name \
+	"\",\"handle\":1" more "}}"
+#define FORWARD(policy) ",\"type\":\"filter\",\"hook\":\"forward\",\"prio\":0,\"policy\":\"" policy "\""
+#define RULE(family, table, chain, expr)                                                  \
+	"{\"rule\":{\"family\":\"" family "\",\"table\":\"" table "\",\"chain\":\"" chain \
+	"\",\"handle\":2,\"expr\":[" expr "]}}"
+#define BY(key, op, name) \
+	"{\"match\":{\"op\":\"" op "\",\"left\":{\"meta\":{\"key\":\"" key "\"}},\"right\":\"" name "\"}}"
+#define ACCEPT ",{\"counter\":{\"packets\":0,\"bytes\":0}},{\"accept\":null}"
+#define DOCKER CHAIN("ip", "filter", "FORWARD", FORWARD("drop"))
+
+static void the_hosts_own_firewall(void **state)
+{
+	static const struct {
+		const char *rules, *verdict, *detail, *advice;
+		bool legacy;
+	} all[] = {
+		{"", "yes", "no chain"},
+		{CHAIN("ip", "filter", "FORWARD", FORWARD("accept")), "yes", "no chain"},
+		{CHAIN("inet", "creel-00000a01", "forward", FORWARD("drop")), "yes", "no chain"},
+		{CHAIN("ip6", "filter", "FORWARD", FORWARD("drop")), "yes", "no chain"},
+		{CHAIN("inet", "f", "input", ",\"hook\":\"input\",\"policy\":\"drop\""), "yes", "no chain"},
+		{DOCKER, "no", "chain FORWARD of table ip filter drops",
+		 "iptables -I FORWARD -i creel-+ -j ACCEPT"},
+		{DOCKER "," CHAIN("ip", "filter", "DOCKER-USER", ""), "no", "FORWARD",
+		 "iptables -I DOCKER-USER -o creel-+ -m conntrack"},
+		{DOCKER "," CHAIN("ip", "nat", "DOCKER-USER", ""), "no", "FORWARD", "iptables -I FORWARD -i"},
+		{DOCKER "," RULE("ip", "filter", "DOCKER-USER", BY("iifname", "==", "creel-*") ACCEPT), "no",
+		 "FORWARD", "iptables"},
+		{DOCKER
+		 "," RULE("ip", "filter", "DOCKER-USER", BY("iifname", "==", "creel-*") ACCEPT) "," RULE(
+			 "ip", "filter", "DOCKER-USER", BY("oifname", "==", "creel-*") ACCEPT),
+		 "yes", "let creel's through"},
+		{DOCKER
+		 "," RULE("ip", "filter", "DOCKER-USER", BY("iifname", "==", "creel-*") ACCEPT) "," RULE(
+			 "ip", "filter", "DOCKER-USER", BY("oifname", "==", "creel-*") ",{\"drop\":null}"),
+		 "no", "FORWARD", "iptables"},
+		{DOCKER "," RULE("ip", "nat", "x", BY("iifname", "==", "creel-*")) "," RULE(
+			 "ip", "filter", "x", BY("oifname", "!=", "creel-*")),
+		 "no", "FORWARD", "iptables"},
+		{CHAIN("inet", "firewalld", "filter_FORWARD", FORWARD("accept")) "," RULE(
+			 "inet", "firewalld", "filter_FORWARD",
+			 BY("iifname", "==", "lo") ACCEPT) "," RULE("inet", "firewalld", "filter_FORWARD",
+								    "{\"reject\":{\"type\":\"icmpx\"}}"),
+		 "no", "chain filter_FORWARD of table inet firewalld",
+		 "nft insert rule inet firewalld filter_FORWARD oifname 'creel-*' ct state established"},
+		{CHAIN("inet", "f", "fw", FORWARD("accept")) "," RULE(
+			 "inet", "f", "fw", BY("iifname", "==", "lo") ",{\"drop\":null}"),
+		 "yes", "no chain"},
+		{"", "maybe", "iptables-legacy", "iptables-legacy -S FORWARD", true},
+		{NULL, "maybe", "was not seen", "nftables"},
+	};
+	struct doctor_finding f[DOCTOR_ROWS];
+	char text[4096];
+
+	for (size_t i = 0; i < ELEMENTSOF(all); i++) {
+		struct doctor_live v = good;
+		size_t at = 0;
+		v.uid = 0;
+		(void)snprintf(text, sizeof(text), "{\"nftables\":[{\"metainfo\":{}}%s%s]}",
+			       all[i].rules && all[i].rules[0] ? "," : "", all[i].rules ? all[i].rules : "");
+		assert_int_equal(doctor_wall_read(text, all[i].rules ? strlen(text) : 7, &v.wall),
+				 all[i].rules != NULL);
+		v.wall.legacy = all[i].legacy;
+		size_t n = doctor_look("/nonexistent", &v, f);
+		while (at < n && strcmp(f[at].check, "firewall") != 0)
+			at++;
+		if (at == n || strcmp(words[f[at].verdict], all[i].verdict) != 0 ||
+		    !strstr(f[at].detail, all[i].detail) ||
+		    (all[i].advice && !strstr(f[at].advice, all[i].advice)))
+			fail_msg("case %zu: %s, %s (%s)", i, words[f[at].verdict], f[at].detail,
+				 f[at].advice);
+	}
+}
+
+static void audit_and_fanotify(void **state)
+{
+	static const struct {
+		int audit, fanotify;
+		bool locked;
+		const char *verdict, *detail;
+	} all[] = {
+		{0, 0, false, "yes", "kernel audit answers"},
+		{EPROTONOSUPPORT, 0, false, "maybe", "fanotify takes its place"},
+		{0, 0, true, "maybe", "locked; fanotify takes its place"},
+		{0, ENOSYS, true, "no", "locked; fanotify: Function not implemented"},
+		{0, ENOSYS, false, "yes", "kernel audit answers"},
+	};
+	struct doctor_finding f[DOCTOR_ROWS];
+
+	for (size_t i = 0; i < ELEMENTSOF(all); i++) {
+		struct doctor_live v = with(0, 0, 0, 0, all[i].audit);
+		size_t at = 0;
+		v.fanotify = all[i].fanotify;
+		v.audit_locked = all[i].locked;
+		size_t n = doctor_look("/nonexistent", &v, f);
+		while (at < n && strcmp(f[at].check, "audit") != 0)
+			at++;
+		if (at == n || strcmp(words[f[at].verdict], all[i].verdict) != 0 ||
+		    !strstr(f[at].detail, all[i].detail) || (i > 0 && i < 4 && !f[at].advice[0]))
+			fail_msg("case %zu: %s", i, at < n ? f[at].detail : "-");
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(trees)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(trees), cmocka_unit_test(the_hosts_own_firewall),
+					   cmocka_unit_test(audit_and_fanotify)};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

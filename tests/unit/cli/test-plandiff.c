@@ -31,31 +31,26 @@ static const struct {
 	{PLAN("publish", "[{\"address\":\"127.0.0.1\",\"host\":1,\"guest\":1}]"),
 	 PLAN("publish", "[{\"address\":\"127.0.0.1\",\"host\":1,\"guest\":2}]"),
 	 "published port 127.0.0.1:1, guest|1|2;"},
-	{PLAN("publish", "[{\"address\":\"127.0.0.1\",\"host\":1,\"guest\":1}]"),
-	 PLAN("publish", "[]"), "no published port 127.0.0.1:1|-|-;"},
+	{PLAN("publish", "[{\"address\":\"127.0.0.1\",\"host\":1,\"guest\":1}]"), PLAN("publish", "[]"),
+	 "no published port 127.0.0.1:1|-|-;"},
 	{PLAN("secrets", "[{\"name\":\"t\",\"source\":\"hex\"}]"),
 	 PLAN("secrets", "[{\"name\":\"t\",\"source\":\"store\"}]"), "secret t, source|hex|store;"},
-	{PLAN("net", "{\"link\":false,\"policy\":\"00\"}"),
-	 PLAN("net", "{\"link\":true,\"policy\":\"11\"}"),
+	{PLAN("net", "{\"link\":false,\"policy\":\"00\"}"), PLAN("net", "{\"link\":true,\"policy\":\"11\"}"),
 	 "has a network interface|no|yes;!what it may connect to (egress, reach), or the lines "
 	 "that say so|-|-;"},
-	{PLAN("net", "{\"upstreams\":[\"1.1.1.1\"]}"), PLAN("net", "{\"upstreams\":[]}"),
-	 "!resolvers|-|-;"},
-	{PLAN("later", "1"), PLAN("later", "2"),
-	 "later|1|2;"}, /* a key that this table lacks is told too */
+	{PLAN("net", "{\"upstreams\":[\"1.1.1.1\"]}"), PLAN("net", "{\"upstreams\":[]}"), "!resolvers|-|-;"},
+	{PLAN("later", "1"), PLAN("later", "2"), "later|1|2;"}, /* a key that this table lacks is told too */
 };
 
 static void in_words(void **state)
 {
 	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-		json_t *a = json_loads(cases[i].from, 0, NULL),
-		       *b = json_loads(cases[i].to, 0, NULL), *v;
+		json_t *a = json_loads(cases[i].from, 0, NULL), *b = json_loads(cases[i].to, 0, NULL), *v;
 		char said[512] = "";
 		size_t k;
 		json_t *d = plandiff(a, b);
 		assert_non_null(d);
-		json_array_foreach(d, k, v)
-		{
+		json_array_foreach (d, k, v) {
 			if (!json_is_true(json_object_get(v, "restart")))
 				strcat(said, "!");
 			static const char *const fields[] = {"what", "from", "to"};

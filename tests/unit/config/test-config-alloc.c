@@ -12,10 +12,9 @@ static const char good[] =
 	"    egress: &e {mode: ask, allow: [a.example]}\n"
 	"    settings: {model: {primary: x, list: [red, 5]}, n: 2.5, b: true, z: ~}\n"
 	"  other: {recipe: base, egress: *e, settings: {model: {}}}\n";
-static const char bad[] =
-	"version: 1\ncells:\n  box:\n    recipe: bse\n    memmory: 1GiB\n    cpus: x\n    "
-	"settings: {model: "
-	"{primary: 5, list: [grn]}, c: 1}\n    volumes: {p: {size: 1GiB, at: /}}\n";
+static const char bad[] = "version: 1\ncells:\n  box:\n    recipe: bse\n    memmory: 1GiB\n    cpus: x\n    "
+			  "settings: {model: "
+			  "{primary: 5, list: [grn]}, c: 1}\n    volumes: {p: {size: 1GiB, at: /}}\n";
 static const char recipe[] = "version: 1\ndescription: d\ndebian: {packages: [curl]}\nnpm: "
 			     "[\"a@1\"]\nusers: {u: {uid: 5}}\n"
 			     "files: {/a: {content: x, owner: u}}\nservices: {s: {run: [/bin/x], "
@@ -142,9 +141,8 @@ static int teardown(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(config_good), cmocka_unit_test(config_bad),
-		cmocka_unit_test(recipe_good), cmocka_unit_test(schema_and_pages)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(config_good), cmocka_unit_test(config_bad),
+					   cmocka_unit_test(recipe_good), cmocka_unit_test(schema_and_pages)};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,6 +1,8 @@
+#include "config/approved.h"
 #include "config/recipe.h"
 #include "tests/cmocka-all.h"
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -18,8 +20,7 @@ static const struct row scalars[] = {
 	{TOP "    zzz: 1\n", "t:5:5: unknown key `zzz`; known here: recipe, cpus, memory, volumes, "
 			     "secrets, publish, egress, "
 			     "reach, gate, broker, docker, ipv6, settings\n"},
-	{TOP "    memory: 1MiB\n",
-	 "t:5:13: `memory: 1MiB` is out of range; it is 64MiB to 1048576MiB\n"},
+	{TOP "    memory: 1MiB\n", "t:5:13: `memory: 1MiB` is out of range; it is 64MiB to 1048576MiB\n"},
 	{TOP "    memory: 512\n", "t:5:13: `memory: 512` is not right; it wants a size such as "
 				  "512MiB (KiB, MiB, GiB, TiB)\n"},
 	{TOP "    memory: 512MB\n", "t:5:13: `memory: 512MB` is not right; it wants a size such as "
@@ -51,7 +52,7 @@ static const struct row scalars[] = {
 	 "NAME:PORT/udp or CIDR:PORT[/udp]\n"},
 	{TOP "    secrets: {t: {env: A=B}}\n",
 	 "t:5:24: `env: A=B` is not right; it wants the name of an environment variable\n"},
-	{TOP "    broker: {x: {host: a..b, secret: t}}\n",
+	{TOP "    broker: {x: {host: a..b, secret: t, methods: [], paths: []}}\n",
 	 "t:5:24: `host: a..b` is not right; it wants a domain name\n"},
 	{TOP "  Box: {recipe: base}\n", "t:5:3: `Box` is not right; it wants a name: a small "
 					"letter, then small letters, digits, `-`, `_`; "
@@ -59,8 +60,7 @@ static const struct row scalars[] = {
 	{TOP "    reach: [{cell: box2, port: 70000}]\n",
 	 "t:5:20: no cell `box2` in this file\n"
 	 "t:5:32: `port: 70000` is out of range; it is 1 to 65535\n"},
-	{TOP "    reach: [{cell: box, port: 22}]\n",
-	 "t:5:20: a cell reaches itself already; name another\n"},
+	{TOP "    reach: [{cell: box, port: 22}]\n", "t:5:20: a cell reaches itself already; name another\n"},
 	{TOP "    volumes: {v: {at: persist}}\n",
 	 "t:5:18: `size` is missing; it wants a size such as 512MiB (KiB, MiB, GiB, TiB)\n"
 	 "t:5:23: `at: persist` is not right; it wants an absolute path without `..`, such as "
@@ -76,12 +76,10 @@ static const struct row scalars[] = {
 			       "with a `/`\n"},
 	{"version: 1\ncells: [box]\n",
 	 "t:2:8: `cells` is a list; it wants a mapping of names, `NAME: {...}`\n"},
-	{"version: 1\ncells: {box: }\n",
-	 "t:2:14: `box` is nothing; it wants a mapping, such as {}\n"},
-	{"version: 1\ncells: {box: {recipe: bse}}\n",
-	 "t:2:23: unknown recipe `bse`; did you mean `base`?\n"},
+	{"version: 1\ncells: {box: }\n", "t:2:14: `box` is nothing; it wants a mapping, such as {}\n"},
+	{"version: 1\ncells: {box: {recipe: bse}}\n", "t:2:23: unknown recipe `bse`; did you mean `base`?\n"},
 	{"version: 1\ncells: {box: {recipe: nixos}}\n",
-	 "t:2:23: unknown recipe `nixos`; it is base, openclaw, gog or a path with a `/`\n"},
+	 "t:2:23: unknown recipe `nixos`; it is base, openclaw, gog, gh or a path with a `/`\n"},
 };
 
 static const struct row networks[] = {
@@ -103,8 +101,7 @@ static const struct row networks[] = {
 	 "192.168.0.0/16 or 100.64.0.0/10\n"},
 	{"network: {subnet: 10.0.0.0/33}\n" TOP, "t:1:19: `subnet: 10.0.0.0/33` is not right; it "
 						 "wants a network such as 192.168.83.0/24\n"},
-	{"network: {subnet: 10.9.0.0/29}\n" TOP
-	 "  b: {recipe: base}\n  c: {recipe: base}\n  d: {recipe: "
+	{"network: {subnet: 10.9.0.0/29}\n" TOP "  b: {recipe: base}\n  c: {recipe: base}\n  d: {recipe: "
 	 "base}\n  e: {recipe: base}\n  f: {recipe: base}\n",
 	 "t:1:19: `subnet: 10.9.0.0/29` has addresses for 5 cells, and the file has 6; take a "
 	 "larger one\n"},
@@ -121,8 +118,7 @@ static const struct row networks[] = {
 	{TOP "    publish: [\"80:80\"]\n  b:\n    recipe: base\n    publish: [\"0.0.0.0:80:81\"]\n",
 	 "t:8:15: port 80 of 0.0.0.0 is published already on line 5, for 127.0.0.1; take "
 	 "another\n"},
-	{TOP
-	 "    publish: [\"[::]:80:80\", \"80:80\", \"[::1]:80:80\", \"[::1]:81:80\", \"81:80\"]\n",
+	{TOP "    publish: [\"[::]:80:80\", \"80:80\", \"[::1]:80:80\", \"[::1]:81:80\", \"81:80\"]\n",
 	 "t:5:29: port 80 of 127.0.0.1 is published already on line 5, for ::; take another\n"
 	 "t:5:38: port 80 of ::1 is published already on line 5, for ::; take another\n"},
 	{TOP "    publish: [\"[::ffff:127.0.0.1]:80:80\", \"80:80\"]\n",
@@ -188,20 +184,17 @@ static const struct row files[] = {
 	{"# nothing\n", "t:1:1: the file is empty; it begins `version: 1`\n"},
 	{"- a\n", "t:1:1: the file is not a mapping; it begins `version: 1`\n"},
 	{TOP "---\na: 1\n", "t:5:1: a second document; a file holds one, remove the `---`\n"},
-	{TOP "    cpus: two\n    cpus: 2\n",
-	 "t:6:5: key `cpus` stands twice, first on line 5; keep one\n"},
+	{TOP "    cpus: two\n    cpus: 2\n", "t:6:5: key `cpus` stands twice, first on line 5; keep one\n"},
 	{"version: 1\r\ncells:\r\n  box:\r\n    recipe: base\r\n    memmory: 1GiB\r\n",
 	 "t:5:5: unknown key `memmory`; did you mean `memory`?\n"},
-	{"\xef\xbb\xbf" TOP "    memmory: 1\n",
-	 "t:5:5: unknown key `memmory`; did you mean `memory`?\n"},
+	{"\xef\xbb\xbf" TOP "    memmory: 1\n", "t:5:5: unknown key `memmory`; did you mean `memory`?\n"},
 	{"\xef\xbb\xbf" TOP "\xe9", "t:5:1: octet 0xe9 is not UTF-8; save the file as UTF-8\n"},
 	{TOP "# caf\xe9\n", "t:5:6: octet 0xe9 is not UTF-8; save the file as UTF-8\n"},
 	{TOP "# caf\xc3\xa9\n    \xc3\xa9: 1\n",
 	 "t:6:5: unknown key `\xc3\xa9`; known here: recipe, cpus, memory, volumes, secrets, "
 	 "publish, egress, "
 	 "reach, gate, broker, docker, ipv6, settings\n"},
-	{TOP "\x1b[31m",
-	 "t:5:1: control character U+001B; write it as an escape in double quotes\n"},
+	{TOP "\x1b[31m", "t:5:1: control character U+001B; write it as an escape in double quotes\n"},
 	{TOP "    x: *box\n",
 	 "t:5:8: alias `*box` without an anchor `&box` before it; quote it if it is text\n"},
 	{"version: 1\ncells:\n  a: &a\n    recipe: base\n    cpus: 99\n  b: *a\n",
@@ -211,12 +204,10 @@ static const struct row files[] = {
 	{"version: &v 1\ncells:\n  a: {recipe: base, ipv6: *v}\n",
 	 "t:3:27: `ipv6: 1` is not right; it wants true or false\n"},
 	{"version: 1\ncells: &c\n  a: *c\n", "t:3:6: an alias inside what it stands for\n"},
-	{"version: !!int 1\n",
-	 "t:1:10: a tag (`!...`) has no meaning here; remove it or quote it\n"},
+	{"version: !!int 1\n", "t:1:10: a tag (`!...`) has no meaning here; remove it or quote it\n"},
 	{"version: 1\n? [a]\n: b\n", "t:2:3: a key must be text\n"},
-	{"version: 1\ncells: {\n",
-	 "t:3:1: not YAML: did not find expected node content, while parsing a "
-	 "flow node\n"},
+	{"version: 1\ncells: {\n", "t:3:1: not YAML: did not find expected node content, while parsing a "
+				   "flow node\n"},
 	{"version: \"1\\0\"\n", "t:1:10: text may not hold a NUL\n"},
 };
 
@@ -253,13 +244,17 @@ static const struct row recipes[] = {
 	 "t:2:58: `http: x` is not right; it wants HOST:PORT/PATH, such as 127.0.0.1:8080/health\n"
 	 "t:2:70: `timeout: 2 days` is not right; it wants a duration such as 60s (ms, s, m, h, "
 	 "d)\n"},
+	{REC
+	 "docker: true\nservices: {docker: {run: [/b]}, s: {run: [/b], after: [docker], on_secret: HUP}}\n",
+	 "t:3:12: `docker: true` brings a service `docker`; name this one otherwise\n"
+	 "t:3:76: `on_secret: HUP` is unknown; it is one of none, restart, SIGHUP, SIGUSR1, SIGUSR2\n"},
+	{REC "services: {s: {run: [/b], after: [docker]}}\n", "t:2:35: no service `docker` in this recipe\n"},
 	{REC "url: {/a: {url: \"http://x\", sha256: 0a}}\n",
 	 "t:2:17: `url: http://x` is not right; it wants an https:// URL\n"
 	 "t:2:37: `sha256: 0a` is not right; it wants a SHA-256: 64 digits of 0-9a-f\n"},
 	{REC "files: {/a: {content: x, mode: \"0999\"}}\n",
 	 "t:2:32: `mode: 0999` is not right; it wants a mode in octal digits, such as \"0644\"\n"},
-	{REC
-	 "settings: {type: objct, propertys: {}, properties: {a: 5, b: {items: []}}, enum: 1}\n",
+	{REC "settings: {type: objct, propertys: {}, properties: {a: 5, b: {items: []}}, enum: 1}\n",
 	 "t:2:18: `type` is one of object, array, string, boolean, integer, number, null\n"
 	 "t:2:25: unknown word `propertys` in a schema; did you mean `properties`?\n"
 	 "t:2:56: a schema is a mapping, such as { type: string }\n"
@@ -282,8 +277,7 @@ static const struct {
 	{REC, "", ""},
 	{REC, "    settings: {a: 1}\n", "t:5:15: recipe `base` has no settings; remove them\n"},
 	{REC SCHEMA, "", "t:3:3: `settings.model` is missing; the recipe needs it\n"},
-	{REC SCHEMA, "    settings: {}\n",
-	 "t:5:15: `settings.model` is missing; the recipe needs it\n"},
+	{REC SCHEMA, "    settings: {}\n", "t:5:15: `settings.model` is missing; the recipe needs it\n"},
 	{REC SCHEMA,
 	 "    settings: {modl: 1, model: {primary: x, list: [red, 5]}, free: {a: {b: 1}}, any: "
 	 "1}\n",
@@ -303,13 +297,19 @@ static const struct {
 	{REC "files: {/persist/a/b: {content: x}}\n", "",
 	 "t:4:13: recipe `base` keeps /persist/a/b on a volume, and the cell has none there; add "
 	 "`volumes: { persist: { size: 4GiB, at: /persist } }` to it\n"},
-	{REC "users: {u: {uid: 5, home: /persist/u}}\n",
-	 "    volumes: {v: {size: 1GiB, at: /persist/w}}\n",
+	{REC "users: {u: {uid: 5, home: /persist/u}}\n", "    volumes: {v: {size: 1GiB, at: /persist/w}}\n",
 	 "t:4:13: recipe `base` keeps /persist/u on a volume, and the cell has none there; add "
 	 "`persist: { size: 4GiB, at: /persist }` to its `volumes`\n"},
 	{REC "services: {s: {run: [/b], dir: /persist/x}}\n",
 	 "    volumes: {v: {size: 1GiB, at: /persist}}\n", ""},
 	{REC "files: {/persistent: {content: x}}\n", "", ""},
+	{REC "users: {u: {uid: 5}}\n", "    secrets: {a: {owner: u}, b: {owner: root}, c: {owner: v}}\n",
+	 "t:5:59: recipe `base` has no user `v`\n"},
+	{REC, "    docker: true\n",
+	 "t:4:13: recipe `base` keeps /persist/docker on a volume, and the cell has none there; add "
+	 "`volumes: { persist: { size: 4GiB, at: /persist } }` to it\n"},
+	{REC "docker: true\nservices: {s: {run: [/b], after: [docker]}}\n",
+	 "    volumes: {v: {size: 1GiB, at: /persist/docker}}\n", ""},
 };
 
 static int check_fit(void *ctx, const struct creel_config *c, int dirfd, struct creel_diags *diags,
@@ -320,8 +320,7 @@ static int check_fit(void *ctx, const struct creel_config *c, int dirfd, struct 
 
 static size_t wrong; /* rows, all of which are shown before the test fails */
 
-static void compare(const char *table, size_t i, int r, const struct creel_diags *d,
-		    const char *errors)
+static void compare(const char *table, size_t i, int r, const struct creel_diags *d, const char *errors)
 {
 	struct creel_buf autoclean(creel_buf_fini) b;
 	struct creel_err err = {0};
@@ -329,8 +328,7 @@ static void compare(const char *table, size_t i, int r, const struct creel_diags
 	creel_buf_init(&b, 65536);
 	assert_int_equal(creel_diags_print(d, CREEL_DIAG_ERROR, &b, &err), 0);
 	if (strcmp(creel_buf_str(&b), errors) != 0 || r != (errors[0] ? CREEL_E_CONFIG : 0)) {
-		print_error("%s %zu: r=%d\n%s\nwanted:\n%s\n", table, i, r, creel_buf_str(&b),
-			    errors);
+		print_error("%s %zu: r=%d\n%s\nwanted:\n%s\n", table, i, r, creel_buf_str(&b), errors);
 		wrong++;
 	}
 }
@@ -341,8 +339,7 @@ static void config_rows(const char *table, const struct row *rows, size_t n)
 		struct creel_config autoclean(creel_config_fini) c = {0};
 		struct creel_diags autoclean(creel_diags_fini) d = {0};
 		struct creel_err err = {0};
-		int r = creel_config_load(rows[i].yaml, strlen(rows[i].yaml), "t", -1, &c, &d,
-					  &err);
+		int r = creel_config_load(rows[i].yaml, strlen(rows[i].yaml), "t", -1, &c, &d, &err);
 		compare(table, i, r, &d, rows[i].errors);
 	}
 }
@@ -364,8 +361,7 @@ static void recipe_errors(void **state)
 		struct creel_recipe autoclean(creel_recipe_fini) q = {0};
 		struct creel_diags autoclean(creel_diags_fini) d = {0};
 		struct creel_err err = {0};
-		int r = creel_recipe_load(recipes[i].yaml, strlen(recipes[i].yaml), "t", -1, &q, &d,
-					  &err);
+		int r = creel_recipe_load(recipes[i].yaml, strlen(recipes[i].yaml), "t", -1, &q, &d, &err);
 		compare("recipes", i, r, &d, recipes[i].errors);
 	}
 	assert_int_equal(wrong, 0);
@@ -381,8 +377,7 @@ static void cell_against_recipe(void **state)
 		struct creel_config autoclean(creel_config_fini) c = {0};
 		struct creel_diags autoclean(creel_diags_fini) d = {0};
 		struct creel_err err = {0};
-		int r = creel_recipe_load(fits[i].recipe, strlen(fits[i].recipe), "r", -1, &q, &d,
-					  &err);
+		int r = creel_recipe_load(fits[i].recipe, strlen(fits[i].recipe), "r", -1, &q, &d, &err);
 		if (r < 0)
 			fail_msg("fits %zu: %s", i, d.n ? d.v[0].msg : err.msg);
 		struct creel_config_more more = {check_fit, &q};
@@ -513,6 +508,53 @@ static void examples_load(void **state)
 	assert_int_equal(q.services.v[0].ready.timeout.v, 60000);
 }
 
+/* creel.approved.yaml beside creel.yaml: its names, what is wrong in it, and one more line */
+static void approved(void **state)
+{
+	static const char yaml[] = "version: 1\ncells:\n  a: { recipe: base }\n  b: { recipe: base }\n";
+	static const struct {
+		const char *text;
+		int r;
+		size_t n;
+	} cases[] = {
+		{"", CREEL_E_CONFIG, 0},
+		{"version: 1\n", 0, 0},
+		{"version: 1\nallow:\n  - { cell: a, entry: one.example }\n  - { cell: a, entry: \"two.example:80\" }\n",
+		 0, 2},
+		{"version: 1\nallow:\n  - { cell: c, entry: one.example }\n", CREEL_E_CONFIG, 0},
+		{"version: 1\nallow:\n  - { cell: a }\n", CREEL_E_CONFIG, 0},
+		{"version: 1\ndeny:\n  - { cell: a, entry: one.example }\n", CREEL_E_CONFIG, 0},
+		{"version: 1\nallow:\n  - { cell: a, entry: one.example, port: 1 }\n", CREEL_E_CONFIG, 0},
+	};
+	struct creel_buf autoclean(creel_buf_fini) out;
+	const struct folder *dir = *state;
+	struct creel_err err = {0};
+	char name[32];
+	FILE *t;
+
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+		struct creel_config autoclean(creel_config_fini) c = {0};
+		struct creel_diags autoclean(creel_diags_fini) d = {0};
+		int fd = openat(dir->fd, "x.approved.yaml", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+		assert_non_null(t = fdopen(fd, "w"));
+		assert_true(fputs(cases[i].text, t) >= 0);
+		assert_int_equal(fclose(t), 0);
+		err = (struct creel_err){0};
+		int r = creel_config_load(yaml, sizeof(yaml) - 1, "x.yaml", dir->fd, &c, &d, &err);
+		if (r != cases[i].r || (r == 0 && c.cells.v[0].egress.approved.n != cases[i].n))
+			fail_msg("case %zu: r=%d %s", i, r, err.msg);
+		assert_true(r == 0 || strcmp(d.v[0].file, "x.approved.yaml") == 0);
+	}
+	assert_int_equal(unlinkat(dir->fd, "x.approved.yaml", 0), 0);
+	creel_buf_init(&out, 4096);
+	assert_int_equal(creel_approved_add("allow:", "a", "x.example", "why", &out, &err), 0);
+	assert_string_equal(creel_buf_str(&out), "allow:\n  - { cell: a, entry: \"x.example\" } # why\n");
+	assert_int_equal(creel_approved_path("a.b/creel", name, sizeof(name), &err), 0);
+	assert_string_equal(name, "a.b/creel.approved.yaml");
+	assert_int_equal(creel_approved_path("-", name, sizeof(name), &err), CREEL_E_USAGE);
+	assert_int_equal(creel_approved_path("creel.yaml", name, 8, &err), CREEL_E_TOOBIG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -521,6 +563,7 @@ int main(void)
 		cmocka_unit_test(cell_against_recipe),
 		cmocka_unit_test_setup_teardown(files_beside_the_file, folder_make, folder_remove),
 		cmocka_unit_test_setup_teardown(large_file, folder_make, folder_remove),
+		cmocka_unit_test_setup_teardown(approved, folder_make, folder_remove),
 		cmocka_unit_test(examples_load),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);

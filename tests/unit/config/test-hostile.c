@@ -51,8 +51,7 @@ static void bomb_of_lists(struct creel_buf *b)
 	for (int i = 1; i < 9; i++) {
 		int n = snprintf(line, sizeof(line), "a%d: &a%d [", i, i);
 		for (int k = 0; k < 10; k++)
-			n += snprintf(line + n, sizeof(line) - (size_t)n, "%s*a%d", k ? ", " : "",
-				      i - 1);
+			n += snprintf(line + n, sizeof(line) - (size_t)n, "%s*a%d", k ? ", " : "", i - 1);
 		(void)snprintf(line + n, sizeof(line) - (size_t)n, "]\n");
 		assert_int_equal(creel_buf_adds(b, line, &err), 0);
 	}
@@ -148,8 +147,7 @@ static const struct {
 	{"deep block", deep_block, "t:64:64: nested too deep"},
 	{"deep dashes", deep_dashes, "t:1:127: nested too deep"},
 	{"64 levels", sixty_four, "t:1:64: nested too deep"},
-	{"bomb of lists", bomb_of_lists,
-	 "t:5:30: too many values, aliases written out (50000 at most)"},
+	{"bomb of lists", bomb_of_lists, "t:5:30: too many values, aliases written out (50000 at most)"},
 	{"bomb of depth", bomb_of_depth, "t:63:12: nested too deep"},
 	{"anchors", anchors, "t:201:7: too many anchors (200 at most)"},
 	{"keys", keys, "t:2001:1: too many keys in one mapping (2000 at most)"},
@@ -182,13 +180,10 @@ static void refused(void **state)
 			if (strcmp(cases[i].name, "long scalar") == 0 && recipe)
 				continue; /* says other things of a recipe */
 			if (r != CREEL_E_CONFIG || d.n == 0 ||
-			    strncmp(creel_buf_str(&shown), cases[i].first,
-				    strlen(cases[i].first)) != 0)
-				fail_msg("%s: r=%d %.300s", cases[i].name, r,
-					 creel_buf_str(&shown));
+			    strncmp(creel_buf_str(&shown), cases[i].first, strlen(cases[i].first)) != 0)
+				fail_msg("%s: r=%d %.300s", cases[i].name, r, creel_buf_str(&shown));
 			if (d.n > CREEL_DIAGS_MAX || shown.len > 64 * 1024)
-				fail_msg("%s: %zu errors, %zu octets of them", cases[i].name, d.n,
-					 shown.len);
+				fail_msg("%s: %zu errors, %zu octets of them", cases[i].name, d.n, shown.len);
 		}
 }
 
@@ -211,8 +206,7 @@ static void counted(void **state)
 /* every octet in every place of a good file, and the file cut at every place */
 static void octets(void **state)
 {
-	static const char good[] =
-		"version: 1\ncells: {box: {recipe: base, publish: [\"80:80\"]}}\n";
+	static const char good[] = "version: 1\ncells: {box: {recipe: base, publish: [\"80:80\"]}}\n";
 	char yaml[sizeof(good)];
 
 	for (size_t at = 0; at < strlen(good); at++)

@@ -103,7 +103,7 @@ static void original_vectors(void **state)
 			print_error("%s: should be %s: %.100s\n", id, attack ? "found" : "passed", t);
 			bad++;
 		}
-		json_array_foreach(rules, i, rule)
+		json_array_foreach (rules, i, rule)
 			if (!finds(t, tl, json_string_value(rule))) {
 				print_error("%s: not by %s: %.100s\n", id, json_string_value(rule), t);
 				bad++;

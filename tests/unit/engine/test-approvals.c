@@ -1,5 +1,6 @@
-#include "tests/cmocka-all.h"
+#include "base/cleanup.h"
 #include "engine/approvals.h"
+#include "tests/cmocka-all.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -111,7 +112,7 @@ static void answers(void **state)
 	assert_int_equal(says(id, true, -1, false, T), CREEL_E_INVALID);
 	assert_int_equal(says(id, true, 0, false, T + TTL), CREEL_E_CLOSED);
 	assert_int_equal(says(id, true, 0, false, T + 1), 0);
-	assert_int_equal(says(id, true, 0, false, T + 2), CREEL_E_BUSY); /* twice */
+	assert_int_equal(says(id, true, 0, false, T + 2), CREEL_E_BUSY);  /* twice */
 	assert_int_equal(says(id, false, 0, false, T + 2), CREEL_E_BUSY); /* another one says no */
 	assert_int_equal(creel_approvals_find(&all, id)->state, CREEL_APPROVAL_GRANTED);
 	assert_int_equal(creel_approvals_find(&all, id)->by, 1000);
@@ -196,6 +197,43 @@ static void expiry(void **state)
 	assert_int_equal(all.n, 0);
 }
 
+/* a name for one answer, or until its cell starts again */
+static void scopes(void **state)
+{
+	struct creel_approval_answer a = {.grant = true, .once = true};
+	struct creel_err err = {0};
+	bool is_new;
+	int n = 0;
+	uint32_t one = asks(CREEL_APPROVAL_EGRESS, "a", 1, 1, T, &is_new, &err)->id;
+	uint32_t two = asks(CREEL_APPROVAL_EGRESS, "a", 2, 2, T, &is_new, &err)->id, call = gate(3, T)->id;
+
+	assert_int_equal(creel_approvals_answer(&all, one, &a, T, &err), 0);
+	assert_string_equal(creel_approval_scope(creel_approvals_find(&all, one)), "once");
+	assert_int_equal(creel_approvals_use(&all, one, T, &err), 0);
+	assert_int_equal(creel_approvals_use(&all, one, T, &err), CREEL_E_DENIED);
+	err = (struct creel_err){0};
+	(void)asks(CREEL_APPROVAL_EGRESS, "a", 1, 1, T, &is_new, &err);
+	assert_true(is_new);
+
+	a.session = true;
+	assert_int_equal(creel_approvals_answer(&all, two, &a, T, &err), CREEL_E_INVALID); /* both */
+	a.once = false;
+	assert_int_equal(creel_approvals_answer(&all, call, &a, T, &err), CREEL_E_INVALID); /* a call's */
+	assert_int_equal(creel_approvals_answer(&all, two, &a, T, &err), 0);
+	/* it is kept over a restart of creeld */
+	err = (struct creel_err){0};
+	autofree char *text = creel_approvals_encode(&all);
+	creel_approvals_fini(&all);
+	assert_int_equal(creel_approvals_decode(&all, text, strlen(text), &err), 0);
+	assert_string_equal(creel_approval_scope(creel_approvals_find(&all, two)), "session");
+	creel_approvals_session_over(&all, "b", seen, &n);
+	assert_int_equal(n, 0);
+	creel_approvals_session_over(&all, "a", seen, &n);
+	assert_int_equal(n, 1);
+	(void)asks(CREEL_APPROVAL_EGRESS, "a", 2, 2, T, &is_new, &err);
+	assert_true(is_new);
+}
+
 /* a cell that asks for everything fills its own list alone, and the whole never loses what waits */
 static void flood(void **state)
 {
@@ -216,7 +254,8 @@ static void flood(void **state)
 		assert_int_equal(says(p->id, false, 1, false, T + 10 + i), 0);
 	}
 	assert_true(all.n <= CREEL_APPROVALS);
-	assert_int_equal(creel_approvals_find(&all, CREEL_APPROVALS_PENDING + 1)->state, CREEL_APPROVAL_PENDING);
+	assert_int_equal(creel_approvals_find(&all, CREEL_APPROVALS_PENDING + 1)->state,
+			 CREEL_APPROVAL_PENDING);
 }
 
 static void too_large(void **state)
@@ -228,9 +267,15 @@ static void too_large(void **state)
 
 	memset(big, 'x', CREEL_APPROVAL_DETAIL + 1);
 	big[CREEL_APPROVAL_DETAIL + 1] = '\0';
-	const struct creel_approval_ask ask = {.cell = "a", .subject = "", .key = key, .wide = key,
-					       .detail = json_string(big), .ttl_ms = 1};
+	const struct creel_approval_ask ask = {
+		.cell = "a", .subject = "", .key = key, .wide = key, .detail = json_string(big), .ttl_ms = 1};
 	assert_null(creel_approvals_ask(&all, &ask, T, &is_new, &err));
+	assert_int_equal(err.code, CREEL_E_TOOBIG);
+	big[256] = '\0';
+	const struct creel_approval_ask long_subject = {
+		.cell = "a", .subject = big, .key = key, .wide = key, .detail = json_object(), .ttl_ms = 1};
+	err = (struct creel_err){0};
+	assert_null(creel_approvals_ask(&all, &long_subject, T, &is_new, &err));
 	assert_int_equal(err.code, CREEL_E_TOOBIG);
 }
 
@@ -263,8 +308,9 @@ static void stored_badly(void **state)
 	struct creel_err err = {0};
 #define K "\"key\":\"0101010101010101010101010101010101010101010101010101010101010101\","
 #define W "\"wide\":\"0101010101010101010101010101010101010101010101010101010101010101\","
-#define ONE(id, kind) "{\"id\":" id ",\"kind\":\"" kind "\",\"state\":\"pending\",\"cell\":\"a\",\"subject\":\"s\"," \
-	K W "\"asked_ms\":1,\"expires_ms\":2,\"detail\":{}}"
+#define ONE(id, kind)                                                                                      \
+	"{\"id\":" id ",\"kind\":\"" kind "\",\"state\":\"pending\",\"cell\":\"a\",\"subject\":\"s\"," K W \
+	"\"asked_ms\":1,\"expires_ms\":2,\"detail\":{}}"
 #define TOP(next, v) "{\"version\":1,\"next\":" next ",\"approvals\":[" v "]}"
 	static const struct {
 		const char *text;
@@ -297,9 +343,10 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(dedupe), TEST(once),      TEST(once_late), TEST(answers), TEST(denied), TEST(same_verb),
-		TEST(timed),  TEST(name_stands_and_is_withdrawn), TEST(expiry),	TEST(flood),   TEST(too_large),
-		TEST(stored), TEST(stored_badly),
+		TEST(dedupe),       TEST(once),      TEST(once_late), TEST(answers),
+		TEST(denied),       TEST(same_verb), TEST(timed),     TEST(name_stands_and_is_withdrawn),
+		TEST(expiry),       TEST(flood),     TEST(too_large), TEST(stored),
+		TEST(stored_badly), TEST(scopes),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* The record against those who change it: every way of the threat model, and what must stay quiet. */
-#include "tests/cmocka-all.h"
 #include "event/head.h"
 #include "event/record.h"
 #include "event/verify.h"
+#include "tests/cmocka-all.h"
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>

@@ -32,11 +32,11 @@ static const char one[] = "version: 1\ndebian: {packages: [curl]}\nnpm: [a@1]\n"
 
 static void comes_back(void **state)
 {
-	struct creel_recipe autoclean(creel_recipe_fini) r = recipe_of(one), autoclean(creel_recipe_fini) other =
-		recipe_of(two);
-	json_t *e = json_pack("{s:o, s:[{s:s, s:s}], s:{s:s, s:s}}", "asks", creel_lock_asks(&r, "amd64"), "debian",
-			      "name", "curl", "version", "7.88.1", "kernel", "name", "linux-image-6.1", "version",
-			      "6.1.1"),
+	struct creel_recipe autoclean(creel_recipe_fini) r = recipe_of(one),
+							 autoclean(creel_recipe_fini) other = recipe_of(two);
+	json_t *e = json_pack("{s:o, s:[{s:s, s:s}], s:{s:s, s:s}}", "asks", creel_lock_asks(&r, "amd64"),
+			      "debian", "name", "curl", "version", "7.88.1", "kernel", "name",
+			      "linux-image-6.1", "version", "6.1.1"),
 	       *got = NULL;
 	bool stale = true;
 
@@ -58,21 +58,31 @@ static void comes_back(void **state)
 	json_decref(e);
 }
 
-#define ASKS                                                                                                 \
-	"\"asks\":{\"arch\":\"amd64\",\"suite\":\"bookworm\",\"snapshot\":null,\"debian\":[\"curl\"],"          \
+#define ASKS                                                                                           \
+	"\"asks\":{\"arch\":\"amd64\",\"suite\":\"bookworm\",\"snapshot\":null,\"debian\":[\"curl\"]," \
 	"\"npm\":[\"a@1\"],\"go\":[]}"
-#define IN(x) "{\"version\":1,\"images\":{\"a\":{" ASKS x "}}}"
+#define IN(x)  "{\"version\":1,\"images\":{\"a\":{" ASKS x "}}}"
 #define KERNEL ",\"kernel\":{\"name\":\"k\",\"version\":\"1\"}"
 
 static const char *const wrong[] = {
-	"", "x", "[]", "{}", "{\"version\":1}", "{\"version\":2,\"images\":{}}", "{\"version\":1,\"images\":[]}",
+	"",
+	"x",
+	"[]",
+	"{}",
+	"{\"version\":1}",
+	"{\"version\":2,\"images\":{}}",
+	"{\"version\":1,\"images\":[]}",
 	"{\"version\":1,\"version\":1,\"images\":{}}",
-	IN(""), IN(",\"debian\":[]"), IN(",\"debian\":{}" KERNEL), IN(",\"debian\":[{\"name\":\"a\"}]" KERNEL),
+	IN(""),
+	IN(",\"debian\":[]"),
+	IN(",\"debian\":{}" KERNEL),
+	IN(",\"debian\":[{\"name\":\"a\"}]" KERNEL),
 	/* what would become lines of their own in apt's preferences */
 	IN(",\"debian\":[{\"name\":\"a\\nPackage: *\",\"version\":\"1\"}]" KERNEL),
 	IN(",\"debian\":[{\"name\":\"*\",\"version\":\"1\"}]" KERNEL),
 	IN(",\"debian\":[{\"name\":\"a\",\"version\":\"1\\nx\"}]" KERNEL),
-	IN(",\"debian\":[],\"npm\":[]" KERNEL), IN(",\"debian\":[],\"go\":{\"programs\":[]}" KERNEL),
+	IN(",\"debian\":[],\"npm\":[]" KERNEL),
+	IN(",\"debian\":[],\"go\":{\"programs\":[]}" KERNEL),
 	IN(",\"debian\":[],\"go\":{\"toolchain\":\"g\",\"programs\":[{}]}" KERNEL),
 };
 
@@ -85,7 +95,8 @@ static void refuses(void **state)
 		bool stale = false;
 		put(wrong[i]);
 		err = (struct creel_err){0};
-		if (creel_lock_read(path, "a", &r, "amd64", &got, &stale, &err) != CREEL_E_CONFIG || got || stale)
+		if (creel_lock_read(path, "a", &r, "amd64", &got, &stale, &err) != CREEL_E_CONFIG || got ||
+		    stale)
 			fail_msg("taken: %s (%s)", wrong[i], err.msg);
 	}
 	json_t *got = NULL;
@@ -101,7 +112,11 @@ static void npm_names(void **state)
 {
 	static const struct {
 		const char *spec, *name;
-	} names[] = {{"cowsay@1.6.0", "cowsay"}, {"@a/b@2", "@a/b"}, {"@a/b", "@a/b"}, {"x", "x"}, {"node-x@1", "node-x"}};
+	} names[] = {{"cowsay@1.6.0", "cowsay"},
+		     {"@a/b@2", "@a/b"},
+		     {"@a/b", "@a/b"},
+		     {"x", "x"},
+		     {"node-x@1", "node-x"}};
 	char got[300];
 
 	for (size_t i = 0; i < ELEMENTSOF(names); i++) {
@@ -128,7 +143,9 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(comes_back), cmocka_unit_test(refuses), cmocka_unit_test(npm_names),
+		cmocka_unit_test(comes_back),
+		cmocka_unit_test(refuses),
+		cmocka_unit_test(npm_names),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

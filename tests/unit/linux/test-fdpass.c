@@ -1,6 +1,6 @@
-#include "tests/cmocka-all.h"
 #include "linux/fdpass.h"
 #include "linux/memfd.h"
+#include "tests/cmocka-all.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

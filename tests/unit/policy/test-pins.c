@@ -1,5 +1,5 @@
-#include "tests/cmocka-all.h"
 #include "policy/pins.h"
+#include "tests/cmocka-all.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -12,13 +12,21 @@ static bool address(void *ctx, const char *cell, struct creel_net *ret)
 
 static const struct creel_rule_text allow[] = {{"good.example", 4, 1}, {"10.1.0.0/16:5432", 5, 1}};
 static const struct creel_rule_text deny[] = {{"bad.example", 6, 1}};
-static const struct creel_rule_reach reach[] = {{"gog", 22, 7}, {"gog", 23, 8}, {"lost", 22, 9}};
-static const struct creel_policy_spec spec = {.mode = CREEL_MODE_ASK, .mode_line = 3, .allow = allow, .n_allow = 2,
-					      .deny = deny, .n_deny = 1, .reach = reach, .n_reach = 3,
+static const struct creel_rule_reach reach[] = {
+	{"gog", 22, 7, true}, {"gog", 23, 8, false}, {"lost", 22, 9, false}};
+static const struct creel_policy_spec spec = {.mode = CREEL_MODE_ASK,
+					      .mode_line = 3,
+					      .allow = allow,
+					      .n_allow = 2,
+					      .deny = deny,
+					      .n_deny = 1,
+					      .reach = reach,
+					      .n_reach = 3,
 					      .subnet = {.addr = {192, 168, 83}, .family = 4, .bits = 24}};
-static const char text[] = "mode ask 3\nsubnet 192.168.83.0/24\nallow 4 good.example\nallow 5 10.1.0.0/16:5432\n"
-			   "deny 6 bad.example\ncell gog 192.168.83.3\nreach 7 gog 22\nreach 8 gog 23\n"
-			   "reach 9 lost 22\n";
+static const char text[] =
+	"mode ask 3\nsubnet 192.168.83.0/24\nallow 4 good.example\nallow 5 10.1.0.0/16:5432\n"
+	"deny 6 bad.example\ncell gog 192.168.83.3\nreach 7 gog 22 ipv6\nreach 8 gog 23\n"
+	"reach 9 lost 22\n";
 
 static void test_round(void **state)
 {
@@ -47,10 +55,28 @@ static void test_round(void **state)
 static void test_refused(void **state)
 {
 	static const char *const rows[] = {
-		"mode maybe 1\n", "mode ask\n", "mode ask -1\n", "mode ask 99999999999\n", "allow 1\n", "allow x good.example\n",
-		"allow 1 good.example more\n", "allow 1 -bad-\n", "deny 1 10.0.0.1/8\n", "reach 1 gog\n", "reach 1 gog 0\n",
-		"reach 1 gog 65536\n", "cell gog\n", "cell gog 1.2.3\n", "cell gog 10.0.0.0/8\n", "cell gog ::1\n",
-		"subnet x\n", "host 1.2.3.4\n", "mode\n", "mode ask 1\nallow 1 \n",
+		"mode maybe 1\n",
+		"mode ask\n",
+		"mode ask -1\n",
+		"mode ask 99999999999\n",
+		"allow 1\n",
+		"allow x good.example\n",
+		"allow 1 good.example more\n",
+		"allow 1 -bad-\n",
+		"deny 1 10.0.0.1/8\n",
+		"reach 1 gog\n",
+		"reach 1 gog 0\n",
+		"reach 1 gog 65536\n",
+		"reach 1 gog 22 ipv4\n",
+		"reach 1 gog 22 ipv6 ipv6\n",
+		"cell gog\n",
+		"cell gog 1.2.3\n",
+		"cell gog 10.0.0.0/8\n",
+		"cell gog ::1\n",
+		"subnet x\n",
+		"host 1.2.3.4\n",
+		"mode\n",
+		"mode ask 1\nallow 1 \n",
 	};
 	struct creel_rule_text blank = {"a b.example", 1, 1};
 	struct creel_policy_spec bad = {.allow = &blank, .n_allow = 1};
@@ -84,8 +110,8 @@ static const char *diff(const struct creel_policy_spec *was, const struct creel_
 static void test_diff(void **state)
 {
 	/* other lines, another order, an entry twice: the same */
-	static const struct creel_rule_text same[] = {{"10.1.0.0/16:5432", 40, 1}, {"good.example", 41, 1},
-						      {"good.example", 42, 1}};
+	static const struct creel_rule_text same[] = {
+		{"10.1.0.0/16:5432", 40, 1}, {"good.example", 41, 1}, {"good.example", 42, 1}};
 	static const struct creel_rule_text other[] = {{"good.example:8443", 4, 1}, {"good.example", 5, 1}};
 	struct creel_policy_spec b = spec;
 
@@ -97,9 +123,19 @@ static void test_diff(void **state)
 	b.n_deny = 0;
 	b.mode = CREEL_MODE_LISTED;
 	b.n_reach = 1;
-	assert_string_equal(diff(&spec, &b), "mode: ask -> listed\nmay no longer: 10.1.0.0/16:5432\nmay now: good.example:8443\n"
-					     "denied no longer: bad.example\nreaches no longer: gog:23\nreaches no longer: lost:22\n");
-	assert_string_equal(diff(NULL, &b), "mode: listed\nmay now: good.example\nmay now: good.example:8443\nreaches now: gog:22\n");
+	assert_string_equal(
+		diff(&spec, &b),
+		"mode: ask -> listed\nmay no longer: 10.1.0.0/16:5432\nmay now: good.example:8443\n"
+		"denied no longer: bad.example\nreaches no longer: gog:23\nreaches no longer: lost:22\n");
+	assert_string_equal(
+		diff(NULL, &b),
+		"mode: listed\nmay now: good.example\nmay now: good.example:8443\nreaches now: gog:22\n");
+	/* one of the two cells gets IPv6, or loses it */
+	static const struct creel_rule_reach four[] = {{"gog", 22, 7, false}};
+	struct creel_policy_spec c = b;
+	c.reach = four;
+	assert_string_equal(diff(&b, &c), "reaches no longer: gog:22 by IPv6\n");
+	assert_string_equal(diff(&c, &b), "reaches now: gog:22 by IPv6\n");
 }
 
 int main(void)

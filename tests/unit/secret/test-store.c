@@ -1,6 +1,6 @@
-#include "tests/cmocka-all.h"
 #include "linux/keyring.h"
 #include "secret/store.h"
+#include "tests/cmocka-all.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -84,8 +84,14 @@ static void put_and_get(void **ctx)
 	autofile FILE *f = fopen(path, "re");
 	size_t n = fread(file, 1, sizeof(file), f);
 	assert_null(memmem(file, n, "marker", 6));
-	static const char *const bad[] = {"", ".x", "a/b", "-x", "a b", "..",
-					  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+	static const char *const bad[] = {
+		"",
+		".x",
+		"a/b",
+		"-x",
+		"a b",
+		"..",
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
 	for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
 		assert_int_equal(creel_store_put(&s, "box", bad[i], "v", 1, &err), CREEL_E_INVALID);
 		assert_int_equal(creel_store_put(&s, bad[i], "n", "v", 1, &err), CREEL_E_INVALID);
@@ -252,7 +258,13 @@ static void rekey_fails(void **ctx)
 
 static void key_damaged(void **ctx)
 {
-	static const char *const texts[] = {"", "{}", "{\"version\":1}", "{\"version\":2}", "[", "null",
+	static const char *const texts[] = {
+		"",
+		"{}",
+		"{\"version\":1}",
+		"{\"version\":2}",
+		"[",
+		"null",
 		"{\"version\":1,\"method\":\"file\",\"id\":\"00112233445566778899aabbccddeeff\",\"key\":\"00\"}",
 		"{\"version\":1,\"method\":\"none\",\"id\":\"00112233445566778899aabbccddeeff\"}",
 		"{\"version\":1,\"method\":\"file\",\"id\":\"zz\"}"};
@@ -286,8 +298,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(nothing_stored), T(put_and_get), T(sizes),	   T(damaged_or_moved), T(remove_and_list),
-		T(passphrase),	   T(rekey),	   T(rekey_fails), T(key_damaged),	T(one_writer),
+		T(nothing_stored), T(put_and_get), T(sizes),       T(damaged_or_moved), T(remove_and_list),
+		T(passphrase),     T(rekey),       T(rekey_fails), T(key_damaged),      T(one_writer),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

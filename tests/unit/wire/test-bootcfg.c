@@ -9,18 +9,40 @@ static void fill(void)
 {
 	in = (struct creel_boot){
 		.cell = "box",
+		.address = "192.168.83.2",
+		.gateway = "192.168.83.1",
+		.address6 = "fd01::c0a8:5302",
+		.gateway6 = "fd01::c0a8:5301",
+		.gateway_mac = "02:01:00:00:53:02",
 		.secrets = true,
 		.time_ns = 1790000000123456789,
 		.n_volumes = 1,
 		.volumes = {{"persist", "/persist"}},
 		.n_files = 1,
-		.files = {{.path = "/etc/x", .content = "a\0b", .content_len = 3, .uid = 1000, .gid = 7,
-			   .mode = 0640, .declared = true}},
+		.files = {{.path = "/etc/x",
+			   .content = "a\0b",
+			   .content_len = 3,
+			   .uid = 1000,
+			   .gid = 7,
+			   .mode = 0640,
+			   .declared = true}},
 		.n_services = 1,
-		.services = {{.name = "s", .argv = {"run", "", "a b\n"}, .env = {"A=1", "B="},
-			      .env_file = "/run/secrets/e", .after = "t", .home = "/h", .uid = 5, .gid = 6,
-			      .probe = CREEL_PROBE_HTTP, .probe_arg = "80/x", .probe_timeout_ms = 60000,
-			      .restart = CREEL_RESTART_ALWAYS, .stop_grace_ms = 9}},
+		.services = {{.name = "s",
+			      .argv = {"run", "", "a b\n"},
+			      .env = {"A=1", "B="},
+			      .env_file = "/run/secrets/e",
+			      .after = "t",
+			      .home = "/h",
+			      .uid = 5,
+			      .gid = 6,
+			      .probe = CREEL_PROBE_HTTP,
+			      .probe_arg = "80/x",
+			      .probe_timeout_ms = 60000,
+			      .restart = CREEL_RESTART_ALWAYS,
+			      .stop_grace_ms = 9,
+			      .on_secret = CREEL_ON_SECRET_RESTART}},
+		.n_secrets = 1,
+		.secret = {{"token", 1000, 1001}},
 	};
 }
 
@@ -33,6 +55,10 @@ static void what_goes_in_comes_out(void **state)
 	assert_int_equal(creel_boot_encode(&in, &b, &err), 0);
 	assert_int_equal(creel_boot_decode(b.data, b.len, &out, &err), 0);
 	assert_string_equal(out.cell, "box");
+	assert_string_equal(out.gateway, "192.168.83.1");
+	assert_string_equal(out.address6, "fd01::c0a8:5302");
+	assert_string_equal(out.gateway6, "fd01::c0a8:5301");
+	assert_string_equal(out.gateway_mac, "02:01:00:00:53:02");
 	assert_true(out.secrets);
 	assert_true(out.time_ns == in.time_ns);
 	assert_string_equal(out.volumes[0].at, "/persist");
@@ -45,6 +71,11 @@ static void what_goes_in_comes_out(void **state)
 	assert_string_equal(out.services[0].env[1], "B=");
 	assert_int_equal(out.services[0].probe, CREEL_PROBE_HTTP);
 	assert_int_equal(out.services[0].stop_grace_ms, 9);
+	assert_int_equal(out.services[0].on_secret, CREEL_ON_SECRET_RESTART);
+	assert_int_equal(out.n_secrets, 1);
+	assert_string_equal(out.secret[0].name, "token");
+	assert_int_equal(out.secret[0].uid, 1000);
+	assert_int_equal(out.secret[0].gid, 1001);
 }
 
 static void cut_anywhere_it_is_refused_or_shorter(void **state)
@@ -85,6 +116,9 @@ static void what_is_wrong_is_refused(void **state)
 		B(R("creel", "1", "1") R("cell", "1", "a") R("+file", "1", "a")),
 		B(R("creel", "1", "1") R("cell", "1", "a") R("+service", "1", "a")),
 		B(R("creel", "1", "1") R("cell", "1", "a") R("+file", "2", "/a") R("mode", "4", "4096")),
+		B(R("creel", "1", "1") R("cell", "1", "a") R("+key", "1", "a") R("mode", "1", "4")),
+		B(R("creel", "1", "1") R("cell", "1", "a") R("+service", "1", "a") R("arg", "1", "x")
+			  R("on-secret", "3", "256")),
 		B(R("creel", "1", "1") R("cell", "1", "a") R("+alien", "1", "a")),
 	};
 
@@ -96,12 +130,39 @@ static void what_is_wrong_is_refused(void **state)
 	}
 }
 
+static void there_is_room_for_so_many_and_no_more(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t len, room;
+	} kinds[] = {
+#define K(room, s) {s, sizeof(s) - 1, room}
+		K(CREEL_BOOT_ITEMS, R("+volume", "1", "v") R("at", "2", "/v")),
+		K(CREEL_BOOT_FILES, R("+file", "2", "/f")),
+		K(CREEL_BOOT_ITEMS, R("+service", "1", "s") R("arg", "1", "x")),
+		K(CREEL_BOOT_SECRETS, R("+key", "1", "k")),
+	};
+	static const char head[] = R("creel", "1", "1") R("cell", "1", "a");
+
+	for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+		struct creel_buf autoclean(creel_buf_fini) b;
+		creel_buf_init(&b, CREEL_BOOT_MAX);
+		assert_int_equal(creel_buf_add(&b, head, sizeof(head) - 1, &err), 0);
+		for (size_t n = 0; n < kinds[i].room; n++)
+			assert_int_equal(creel_buf_add(&b, kinds[i].text, kinds[i].len, &err), 0);
+		assert_int_equal(creel_boot_decode(b.data, b.len, &out, &err), 0);
+		assert_int_equal(creel_buf_add(&b, kinds[i].text, kinds[i].len, &err), 0);
+		assert_int_equal(creel_boot_decode(b.data, b.len, &out, &err), CREEL_E_TOOBIG);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_goes_in_comes_out),
 		cmocka_unit_test(cut_anywhere_it_is_refused_or_shorter),
 		cmocka_unit_test(what_is_wrong_is_refused),
+		cmocka_unit_test(there_is_room_for_so_many_and_no_more),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,12 +79,19 @@ static void test_event(void **state)
 	static const struct {
 		const char *key;
 		int r;
-	} keys[] = {{"why", 0}, {"a_b", 0}, {"", CREEL_E_PROTO}, {"A", CREEL_E_PROTO}, {"a\"", CREEL_E_PROTO},
+	} keys[] = {{"why", 0},
+		    {"a_b", 0},
+		    {"", CREEL_E_PROTO},
+		    {"A", CREEL_E_PROTO},
+		    {"a\"", CREEL_E_PROTO},
 		    {"abcdefghijklmnopqrstuvwxyz", CREEL_E_PROTO}};
 	struct creel_err err = {0};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		struct creel_call_event e = {.kind = "gate.deny", .n_fields = 1, .field = {{keys[i].key, "\xff\n"}}}, back;
+		struct creel_call_event e = {.kind = "gate.deny",
+					     .n_fields = 1,
+					     .field = {{keys[i].key, "\xff\n"}}},
+					back;
 		struct creel_buf autoclean(creel_buf_fini) buf;
 		creel_buf_init(&buf, CREEL_CALL_MAX);
 		assert_int_equal(creel_call_event_encode(&e, &buf, &err), 0);
@@ -92,7 +99,10 @@ static void test_event(void **state)
 		assert_int_equal(creel_call_check(CREEL_CALL_EVENT, buf.data, buf.len, &err), keys[i].r);
 	}
 	/* a key that stands twice */
-	struct creel_call_event twice = {.kind = "gate.deny", .n_fields = 2, .field = {{"a", "1"}, {"a", "2"}}}, back;
+	struct creel_call_event twice = {.kind = "gate.deny",
+					 .n_fields = 2,
+					 .field = {{"a", "1"}, {"a", "2"}}},
+				back;
 	struct creel_buf autoclean(creel_buf_fini) buf;
 	creel_buf_init(&buf, CREEL_CALL_MAX);
 	assert_int_equal(creel_call_event_encode(&twice, &buf, &err), 0);
@@ -142,8 +152,9 @@ static void test_head(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_gate_round), cmocka_unit_test(test_gate_refused), cmocka_unit_test(test_event),
-		cmocka_unit_test(test_why),	   cmocka_unit_test(test_head),
+		cmocka_unit_test(test_gate_round), cmocka_unit_test(test_gate_refused),
+		cmocka_unit_test(test_event),      cmocka_unit_test(test_why),
+		cmocka_unit_test(test_head),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests_name("call", tests, NULL, NULL);

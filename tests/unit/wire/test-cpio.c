@@ -16,10 +16,18 @@ static void layout(void **state)
 	assert_int_equal(creel_cpio_add(&c, "etc/a", S_IFREG | 0644, "hello", 5, &err), 0);
 	assert_int_equal(creel_cpio_end(&c, &err), 0);
 	assert_int_equal(b.len % 4, 0);
-	assert_memory_equal(b.data, "070701" "00000001" "000041ED", 22);
-	assert_memory_equal(b.data + second, "070701" "00000002" "000081A4", 22);
-	assert_memory_equal(b.data + second + 54, "00000005", 8);  /* size */
-	assert_memory_equal(b.data + second + 94, "00000006", 8);  /* name with its NUL */
+	assert_memory_equal(b.data,
+			    "070701"
+			    "00000001"
+			    "000041ED",
+			    22);
+	assert_memory_equal(b.data + second,
+			    "070701"
+			    "00000002"
+			    "000081A4",
+			    22);
+	assert_memory_equal(b.data + second + 54, "00000005", 8); /* size */
+	assert_memory_equal(b.data + second + 94, "00000006", 8); /* name with its NUL */
 	assert_string_equal((char *)b.data + second + 110, "etc/a");
 	assert_memory_equal(b.data + second + 116, "hello\0\0\0", 8);
 	assert_non_null(memmem(b.data, b.len, "TRAILER!!!", 11));

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #define HEAD(qd, an, ns, ar) "\x12\x34\1\0\0" qd "\0" an "\0" ns "\0" ar
-#define Q HEAD("\1", "\0", "\0", "\0")
-#define EX "\7eXample\3Org\0"
-#define LIT(s) (const uint8_t *)(s), sizeof(s) - 1
+#define Q                    HEAD("\1", "\0", "\0", "\0")
+#define EX                   "\7eXample\3Org\0"
+#define LIT(s)               (const uint8_t *)(s), sizeof(s) - 1
 
 static void names(void **state)
 {
@@ -87,12 +87,22 @@ static void queries(void **state)
 		{LIT(HEAD("\0", "\0", "\0", "\0")), CREEL_E_SYNTAX},
 		{LIT(HEAD("\2", "\0", "\0", "\0") EX "\0\1\0\1" EX "\0\1\0\1"), CREEL_E_SYNTAX},
 		{LIT(HEAD("\1", "\1", "\0", "\0") EX "\0\1\0\1"), CREEL_E_SYNTAX},
-		{LIT(HEAD("\1", "\0", "\0", "\1") EX "\0\1\0\1" "\0\0\x29\4\xd0\0\0\x80\0\0\0"), 0},
-		{LIT(HEAD("\1", "\0", "\0", "\1") EX "\0\1\0\1" "\0\0\x29\4\xd0\0\1\0\0\0\0"), CREEL_E_UNSUPP},
-		{LIT(HEAD("\1", "\0", "\0", "\1") EX "\0\1\0\1" "\0\0\x29\4\xd0\0\0\0\0\0\1"), CREEL_E_SYNTAX},
-		{LIT(HEAD("\1", "\0", "\0", "\1") EX "\0\1\0\1" "\1a\0\0\x29\4\xd0\0\0\0\0\0\0"), CREEL_E_SYNTAX},
-		{LIT(HEAD("\1", "\0", "\0", "\2") EX "\0\1\0\1" "\0\0\x29\4\xd0\0\0\0\0\0\0"
-		     "\0\0\x29\4\xd0\0\0\0\0\0\0"), CREEL_E_SYNTAX},
+		{LIT(HEAD("\1", "\0", "\0", "\1") EX "\0\1\0\1"
+						     "\0\0\x29\4\xd0\0\0\x80\0\0\0"),
+		 0},
+		{LIT(HEAD("\1", "\0", "\0", "\1") EX "\0\1\0\1"
+						     "\0\0\x29\4\xd0\0\1\0\0\0\0"),
+		 CREEL_E_UNSUPP},
+		{LIT(HEAD("\1", "\0", "\0", "\1") EX "\0\1\0\1"
+						     "\0\0\x29\4\xd0\0\0\0\0\0\1"),
+		 CREEL_E_SYNTAX},
+		{LIT(HEAD("\1", "\0", "\0", "\1") EX "\0\1\0\1"
+						     "\1a\0\0\x29\4\xd0\0\0\0\0\0\0"),
+		 CREEL_E_SYNTAX},
+		{LIT(HEAD("\1", "\0", "\0", "\2") EX "\0\1\0\1"
+						     "\0\0\x29\4\xd0\0\0\0\0\0\0"
+						     "\0\0\x29\4\xd0\0\0\0\0\0\0"),
+		 CREEL_E_SYNTAX},
 		{LIT(HEAD("\1", "\0", "\0", "\x7f") EX "\0\1\0\1"), CREEL_E_SYNTAX},
 	};
 	for (size_t i = 0; i < ELEMENTSOF(c); i++) {
@@ -117,8 +127,8 @@ static struct creel_dns_query query(const uint8_t *msg, size_t len)
 
 static void refusals(void **state)
 {
-	struct creel_dns_query q = query(
-		LIT(HEAD("\1", "\0", "\0", "\1") EX "\0\1\0\1" "\0\0\x29\4\xd0\0\0\0\0\0\0"));
+	struct creel_dns_query q = query(LIT(HEAD("\1", "\0", "\0", "\1") EX "\0\1\0\1"
+									     "\0\0\x29\4\xd0\0\0\0\0\0\0"));
 	struct creel_buf autoclean(creel_buf_fini) out;
 	struct creel_err err = {0};
 
@@ -132,7 +142,8 @@ static void refusals(void **state)
 	assert_int_equal(creel_dns_reply(&q, CREEL_DNS_NXDOMAIN, CREEL_EDE_BLOCKED, "no", &out, &err), 0);
 	assert_int_equal(out.len, 12 + 17);
 	assert_int_equal(out.data[11], 0);
-	assert_int_equal(creel_dns_reply_malformed(LIT("\x55\x66\1\0garbage!!"), CREEL_DNS_FORMERR, &out, &err), 0);
+	assert_int_equal(
+		creel_dns_reply_malformed(LIT("\x55\x66\1\0garbage!!"), CREEL_DNS_FORMERR, &out, &err), 0);
 	assert_int_equal(out.len, 12);
 	assert_memory_equal(out.data, "\x55\x66\x81\x81\0\0\0\0\0\0\0\0", 12);
 }
@@ -185,11 +196,14 @@ static void ech_is_cut_out(void **state)
 {
 	/* HTTPS 1 . alpn=h2 ech=xyz port=443, with a signature */
 	static const char https[] = "\0\0\x81\xa0\0\1\0\2\0\0\0\0" EX "\0\x41\0\1"
-				    "\xc0\x0c\0\x41\0\1\0\0\0\x3c\0\x1f\0\1\0" "\0\1\0\3\2h2" "\0\4\0\4xyz4" "\0\5\0\3xyz"
+				    "\xc0\x0c\0\x41\0\1\0\0\0\x3c\0\x1f\0\1\0"
+				    "\0\1\0\3\2h2"
+				    "\0\4\0\4xyz4"
+				    "\0\5\0\3xyz"
 				    "\0\3\0\2\1\xbb"
 				    "\xc0\x0c\0\x2e\0\1\0\0\0\1\0\3sig";
-	struct creel_dns_query q = query(
-		LIT(HEAD("\1", "\0", "\0", "\1") EX "\0\x41\0\1" "\0\0\x29\4\xd0\0\0\x80\0\0\0"));
+	struct creel_dns_query q = query(LIT(HEAD("\1", "\0", "\0", "\1") EX "\0\x41\0\1"
+									     "\0\0\x29\4\xd0\0\0\x80\0\0\0"));
 	struct creel_buf autoclean(creel_buf_fini) out;
 	struct creel_err err = {0};
 
@@ -206,7 +220,7 @@ static void ech_is_cut_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names),  cmocka_unit_test(queries),	    cmocka_unit_test(refusals),
+		cmocka_unit_test(names),  cmocka_unit_test(queries),        cmocka_unit_test(refusals),
 		cmocka_unit_test(copies), cmocka_unit_test(ech_is_cut_out),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);

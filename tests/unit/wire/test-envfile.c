@@ -1,5 +1,5 @@
-#include "tests/cmocka-all.h"
 #include "base/buf.h"
+#include "tests/cmocka-all.h"
 #include "wire/envfile.h"
 #include <string.h>
 
@@ -19,7 +19,9 @@ static const struct {
 	{"A=1", 0, "A<1>"},
 	{"A=1\n", 0, "A<1>"},
 	{"A=1\r\nB=2\r\n", 0, "A<1>B<2>"},
-	{"\xef\xbb\xbf" "A=1", 0, "A<1>"},
+	{"\xef\xbb\xbf"
+	 "A=1",
+	 0, "A<1>"},
 	{"A=\nB=", 0, "A<>B<>"},
 	{"export A=1\nexport\tB=2", 0, "A<1>B<2>"},
 	{"exported=1", 0, "exported<1>"},

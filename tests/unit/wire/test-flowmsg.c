@@ -4,10 +4,24 @@
 
 static struct creel_flowmsg sample(void)
 {
-	struct creel_flowmsg m = {.type = CREEL_FLOWMSG_END, .proto = 6, .way = 1, .reason = CREEL_FLOW_RESET,
-				  .reach = true, .granted = true, .n_addrs = 2, .sport = 40000, .dport = 443,
-				  .ttl = 9, .ms = 8, .line = 7, .bytes_out = 1ULL << 40, .bytes_in = 2,
-				  .packets_out = 3, .packets_in = 4, .count = 5, .cell = "agent",
+	struct creel_flowmsg m = {.type = CREEL_FLOWMSG_END,
+				  .proto = 6,
+				  .way = 1,
+				  .reason = CREEL_FLOW_RESET,
+				  .reach = true,
+				  .granted = true,
+				  .n_addrs = 2,
+				  .sport = 40000,
+				  .dport = 443,
+				  .ttl = 9,
+				  .ms = 8,
+				  .line = 7,
+				  .bytes_out = 1ULL << 40,
+				  .bytes_in = 2,
+				  .packets_out = 3,
+				  .packets_in = 4,
+				  .count = 5,
+				  .cell = "agent",
 				  .name = "good.example"};
 	memset(m.src, 1, 16);
 	memset(m.dst, 2, 16);

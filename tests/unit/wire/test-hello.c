@@ -155,12 +155,19 @@ static void refused(void **state)
 		const char *b;
 		size_t n;
 	} raw[] = {
-		{"GET / HTTP/1.1\r\n", 16}, {"\x80\x2e\1\3\1", 5}, {"\x15\3\1\0\2\1\0", 7},
-		{"\x17\3\3\0\1\0", 6}, {"\x16\2\1\0\5\1\0\0\1\0", 10}, {"\x16\3\1\0\0", 5},
-		{"\x16\3\1\x40\1\1", 6}, {"\x16\3\1\0\5\2\0\0\1\0", 10}, {"S", 1}, {"\x16\2", 2},
+		{"GET / HTTP/1.1\r\n", 16},
+		{"\x80\x2e\1\3\1", 5},
+		{"\x15\3\1\0\2\1\0", 7},
+		{"\x17\3\3\0\1\0", 6},
+		{"\x16\2\1\0\5\1\0\0\1\0", 10},
+		{"\x16\3\1\0\0", 5},
+		{"\x16\3\1\x40\1\1", 6},
+		{"\x16\3\1\0\5\2\0\0\1\0", 10},
+		{"S", 1},
+		{"\x16\2", 2},
 		{"\x16\3\1\0\1\1\x14\3\1\0\1\1", 12}, /* another record inside */
 		{"\x16\3\1\0\6\1\0\0\1\0\0", 11},     /* more in its record */
-		{"\x16\3\1\0\5\1\0\0\1\0", 10},	      /* a body of one octet */
+		{"\x16\3\1\0\5\1\0\0\1\0", 10},       /* a body of one octet */
 	};
 	for (size_t i = 0; i < ELEMENTSOF(raw); i++)
 		if (parse((const uint8_t *)raw[i].b, raw[i].n, &h) != CREEL_E_SYNTAX)
@@ -223,8 +230,8 @@ static void refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(real_ones),		cmocka_unit_test(split_over_records),
-		cmocka_unit_test(large_key_shares),	cmocka_unit_test(without_name_and_ech),
+		cmocka_unit_test(real_ones),        cmocka_unit_test(split_over_records),
+		cmocka_unit_test(large_key_shares), cmocka_unit_test(without_name_and_ech),
 		cmocka_unit_test(refused),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,6 +1,6 @@
-#include "wire/hostcheck.h"
 #include "base/cleanup.h"
 #include "tests/cmocka-all.h"
+#include "wire/hostcheck.h"
 #include <string.h>
 
 static const struct {
@@ -15,7 +15,8 @@ static const struct {
 	{"GET / HTTP/1.1\r\nhost:LOCALHOST:8080 \r\n\r\n", CREEL_HOSTCHECK_PASS},
 	{"GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", CREEL_HOSTCHECK_PASS},
 	{"GET / HTTP/1.1\nHost: 127.0.0.1:8080\n\n", CREEL_HOSTCHECK_PASS},
-	{"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nOrigin: http://127.0.0.1:8080\r\n\r\n", CREEL_HOSTCHECK_PASS},
+	{"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nOrigin: http://127.0.0.1:8080\r\n\r\n",
+	 CREEL_HOSTCHECK_PASS},
 	{"\x16\x03\x01 anything", CREEL_HOSTCHECK_PASS},
 	{"SSH-2.0-x\r\n", CREEL_HOSTCHECK_PASS},
 	{"GET / HTTP/1.1\r\nHost: evil.example:8080\r\n\r\n", CREEL_HOSTCHECK_REFUSE},
@@ -27,9 +28,11 @@ static const struct {
 	{"GET / HTTP/1.1\r\nX: y\r\n Host: 127.0.0.1:8080\r\n\r\n", CREEL_HOSTCHECK_REFUSE},
 	{"GET / HTTP/1.1\r\n\r\n", CREEL_HOSTCHECK_REFUSE},
 	{"GET http://evil.example/ HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n", CREEL_HOSTCHECK_REFUSE},
-	{"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nOrigin: http://evil.example\r\n\r\n", CREEL_HOSTCHECK_REFUSE},
+	{"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nOrigin: http://evil.example\r\n\r\n",
+	 CREEL_HOSTCHECK_REFUSE},
 	{"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nOrigin: null\r\n\r\n", CREEL_HOSTCHECK_REFUSE},
-	{"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nOrigin: http://127.0.0.1:9\r\n\r\n", CREEL_HOSTCHECK_REFUSE},
+	{"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nOrigin: http://127.0.0.1:9\r\n\r\n",
+	 CREEL_HOSTCHECK_REFUSE},
 	{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", CREEL_HOSTCHECK_REFUSE},
 };
 
@@ -38,8 +41,7 @@ static void test_rows(void **state)
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
 		struct creel_err err = {0};
 		size_t len = strlen(rows[i].text);
-		enum creel_hostcheck got =
-			creel_hostcheck((const uint8_t *)rows[i].text, len, 8080, &err);
+		enum creel_hostcheck got = creel_hostcheck((const uint8_t *)rows[i].text, len, 8080, &err);
 		if (got != rows[i].want)
 			fail_msg("row %zu: %d, wanted %d: %s", i, got, rows[i].want, rows[i].text);
 	}
@@ -51,8 +53,8 @@ static void test_cut(void **state)
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++)
 		for (size_t n = 0; n < strlen(rows[i].text); n++) {
 			struct creel_err err = {0};
-			enum creel_hostcheck got =
-				creel_hostcheck((const uint8_t *)rows[i].text, n, 8080, &err);
+			enum creel_hostcheck got = creel_hostcheck((const uint8_t *)rows[i].text, n, 8080,
+								   &err);
 			if (got == CREEL_HOSTCHECK_PASS)
 				assert_int_equal(rows[i].want, CREEL_HOSTCHECK_PASS);
 			if (got == CREEL_HOSTCHECK_REFUSE)

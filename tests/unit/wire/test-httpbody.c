@@ -6,7 +6,7 @@ static const struct {
 	enum creel_http_body kind;
 	uint64_t length;
 	const char *in;
-	int r;	     /* 1 whole, 0 more, or an error */
+	int r;       /* 1 whole, 0 more, or an error */
 	size_t used; /* when whole */
 } cases[] = {
 	{CREEL_HTTP_BODY_NONE, 0, "GET /", 1, 0},
@@ -17,10 +17,10 @@ static const struct {
 	{CREEL_HTTP_BODY_CHUNKED, 0, "a\r\n0123456789\r\n000\r\n\r\n", 1, 22},
 	{CREEL_HTTP_BODY_CHUNKED, 0, "B\r\n0123456789x\r\n0\r\n\r\n", 1, 21},
 	{CREEL_HTTP_BODY_CHUNKED, 0, "3\r\nabc\r\n", 0, 0},
-	{CREEL_HTTP_BODY_CHUNKED, 0, "3\r\nabcd\r\n", CREEL_E_SYNTAX, 0},     /* too much data */
-	{CREEL_HTTP_BODY_CHUNKED, 0, "3;x=y\r\nabc\r\n", CREEL_E_SYNTAX, 0},  /* an extension */
+	{CREEL_HTTP_BODY_CHUNKED, 0, "3\r\nabcd\r\n", CREEL_E_SYNTAX, 0},    /* too much data */
+	{CREEL_HTTP_BODY_CHUNKED, 0, "3;x=y\r\nabc\r\n", CREEL_E_SYNTAX, 0}, /* an extension */
 	{CREEL_HTTP_BODY_CHUNKED, 0, "3 \r\nabc\r\n", CREEL_E_SYNTAX, 0},
-	{CREEL_HTTP_BODY_CHUNKED, 0, "3\nabc\n", CREEL_E_SYNTAX, 0},	      /* LF alone */
+	{CREEL_HTTP_BODY_CHUNKED, 0, "3\nabc\n", CREEL_E_SYNTAX, 0}, /* LF alone */
 	{CREEL_HTTP_BODY_CHUNKED, 0, "3\r\nabc\n0\r\n\r\n", CREEL_E_SYNTAX, 0},
 	{CREEL_HTTP_BODY_CHUNKED, 0, "0x3\r\nabc\r\n", CREEL_E_SYNTAX, 0},
 	{CREEL_HTTP_BODY_CHUNKED, 0, "+3\r\nabc\r\n", CREEL_E_SYNTAX, 0},

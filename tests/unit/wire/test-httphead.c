@@ -1,6 +1,6 @@
 /* HTTP/1 request heads: what is read, and everything that two servers could read differently. */
-#include "tests/cmocka-all.h"
 #include "base/cleanup.h"
+#include "tests/cmocka-all.h"
 #include "wire/httphead.h"
 #include <string.h>
 
@@ -22,10 +22,12 @@ static const struct {
 	{"GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n", 0, "GET / ::1 0 none 0"},
 	{"GET / HTTP/1.1\r\nX-Tab:\tv\t\r\n" H "\r\n", 0, "GET / a.example 0 none 0"},
 	/* not whole */
-	{"", CREEL_E_TRUNC, NULL}, {"GET / HTTP/1.1\r\n" H, CREEL_E_TRUNC, NULL},
+	{"", CREEL_E_TRUNC, NULL},
+	{"GET / HTTP/1.1\r\n" H, CREEL_E_TRUNC, NULL},
 	{"GET / HTTP/1.1\r\n" H "\r", CREEL_E_TRUNC, NULL},
 	/* another name, or none */
-	{"GET / HTTP/1.1\r\n\r\n", CREEL_E_SYNTAX, NULL}, {"GET / HTTP/1.0\r\n\r\n", CREEL_E_SYNTAX, NULL},
+	{"GET / HTTP/1.1\r\n\r\n", CREEL_E_SYNTAX, NULL},
+	{"GET / HTTP/1.0\r\n\r\n", CREEL_E_SYNTAX, NULL},
 	{"GET / HTTP/1.1\r\n" H H "\r\n", CREEL_E_SYNTAX, NULL},
 	{"GET / HTTP/1.1\r\n" H "hOST: b.example\r\n\r\n", CREEL_E_SYNTAX, NULL},
 	{"GET / HTTP/1.1\r\nHost:\r\n\r\n", CREEL_E_SYNTAX, NULL},
@@ -47,7 +49,8 @@ static const struct {
 	{"CONNECT a.example:443 HTTP/1.1\r\n" H "\r\n", CREEL_E_UNSUPP, NULL},
 	{"PRI * HTTP/2.0\r\n\r\n", CREEL_E_UNSUPP, NULL},
 	/* lines */
-	{"GET / HTTP/1.1\n" H "\r\n", CREEL_E_SYNTAX, NULL}, {"GET / HTTP/1.1\r\n" H "\n", CREEL_E_SYNTAX, NULL},
+	{"GET / HTTP/1.1\n" H "\r\n", CREEL_E_SYNTAX, NULL},
+	{"GET / HTTP/1.1\r\n" H "\n", CREEL_E_SYNTAX, NULL},
 	{"GET / HTTP/1.1\r\nHost: a.example\rX: y\r\n\r\n", CREEL_E_SYNTAX, NULL},
 	{"GET / HTTP/1.1\r\nX: y\r\n z\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
 	{"GET / HTTP/1.1\r\n Host: a.example\r\n\r\n", CREEL_E_SYNTAX, NULL},
@@ -55,14 +58,20 @@ static const struct {
 	{"GET / HTTP/1.1\r\n: y\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
 	{"GET / HTTP/1.1\r\nnothing\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
 	{"GET / HTTP/1.1\r\nX: a\001b\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
-	{"GET  / HTTP/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL}, {"GET /  HTTP/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
-	{" GET / HTTP/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL}, {"\r\nGET / HTTP/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
-	{"GET /\tx HTTP/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL}, {"GET /\303\251 HTTP/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
-	{"GET x HTTP/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL}, {"GET / HTTP/1.2\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
-	{"GET / http/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL}, {"GET / HTTP/1.11\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
+	{"GET  / HTTP/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
+	{"GET /  HTTP/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
+	{" GET / HTTP/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
+	{"\r\nGET / HTTP/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
+	{"GET /\tx HTTP/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
+	{"GET /\303\251 HTTP/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
+	{"GET x HTTP/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
+	{"GET / HTTP/1.2\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
+	{"GET / http/1.1\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
+	{"GET / HTTP/1.11\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
 	{"GET /\r\n" H "\r\n", CREEL_E_SYNTAX, NULL},
 	/* where the body ends */
-	{"POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", CREEL_E_SYNTAX, NULL},
+	{"POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", CREEL_E_SYNTAX,
+	 NULL},
 	{"POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nContent-Length: 6\r\n\r\n", CREEL_E_SYNTAX, NULL},
 	{"POST / HTTP/1.1\r\n" H "Content-Length: 5, 5\r\n\r\n", CREEL_E_SYNTAX, NULL},
 	{"POST / HTTP/1.1\r\n" H "Content-Length: +5\r\n\r\n", CREEL_E_SYNTAX, NULL},
@@ -72,7 +81,8 @@ static const struct {
 	{"POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n", CREEL_E_SYNTAX, NULL},
 	{"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked, identity\r\n\r\n", CREEL_E_SYNTAX, NULL},
 	{"POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n", CREEL_E_SYNTAX, NULL},
-	{"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", CREEL_E_SYNTAX, NULL},
+	{"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+	 CREEL_E_SYNTAX, NULL},
 	{"POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n", CREEL_E_SYNTAX, NULL},
 	{"POST / HTTP/1.1\r\n" H "Expect: something\r\n\r\n", CREEL_E_SYNTAX, NULL},
 };
@@ -113,7 +123,8 @@ static void every_prefix_wants_more(void **state)
 
 static void fields(void **state)
 {
-	static const char in[] = "GET / HTTP/1.1\r\n" H "X: 1\r\nUpgrade: websocket\r\nExpect: 100-continue\r\n\r\nY: 2\r\n";
+	static const char in[] = "GET / HTTP/1.1\r\n" H
+				 "X: 1\r\nUpgrade: websocket\r\nExpect: 100-continue\r\n\r\nY: 2\r\n";
 	struct creel_httphead h = {0};
 	struct creel_err err = {0};
 	struct creel_span name, value;
@@ -128,6 +139,29 @@ static void fields(void **state)
 		strcat(got, ";");
 	}
 	assert_string_equal(got, "Host=a.example;X=1;Upgrade=websocket;Expect=100-continue;");
+}
+
+static void closing(void **state)
+{
+	static const struct {
+		const char *version, *field;
+		bool close;
+	} v[] = {{"1.1", "", false},
+		 {"1.0", "", true},
+		 {"1.1", "Connection: close\r\n", true},
+		 {"1.1", "connection: TE , CLOSE\r\n", true},
+		 {"1.1", "Connection: keep-alive\r\n", false},
+		 {"1.1", "Connection: closed, x-close\r\n", false},
+		 {"1.1", "Connection: x\r\nConnection: close\r\n", true}};
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct creel_httphead h = {0};
+		struct creel_err err = {0};
+		char in[128];
+		(void)snprintf(in, sizeof(in), "GET / HTTP/%s\r\n" H "%s\r\n", v[i].version, v[i].field);
+		assert_int_equal(creel_httphead_parse(in, strlen(in), &h, &err), 0);
+		assert_int_equal(h.close, v[i].close);
+	}
 }
 
 static void bounds(void **state)
@@ -150,9 +184,8 @@ static void bounds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(heads),
-		cmocka_unit_test(every_prefix_wants_more),
-		cmocka_unit_test(fields),
+		cmocka_unit_test(heads),  cmocka_unit_test(every_prefix_wants_more),
+		cmocka_unit_test(fields), cmocka_unit_test(closing),
 		cmocka_unit_test(bounds),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,11 +1,15 @@
-#include "wire/monmsg.h"
 #include "tests/cmocka-all.h"
+#include "wire/monmsg.h"
 #include <stdbool.h>
 #include <string.h>
 
 static void test_round(void **state)
 {
-	struct creel_monmsg m = {.type = CREEL_MON_SIGN, .state = 3, .a = 1ULL << 63, .b = 7, .cell = "box",
+	struct creel_monmsg m = {.type = CREEL_MON_SIGN,
+				 .state = 3,
+				 .a = 1ULL << 63,
+				 .b = 7,
+				 .cell = "box",
 				 .text = "why"},
 			    back;
 	uint8_t buf[CREEL_MONMSG];

@@ -190,7 +190,7 @@ static void a_lying_guest_breaks_its_own_channel(void **state)
 		{CREEL_MUX_T_DATA, 0, 1, CREEL_MUX_PAYLOAD + 1},
 		{CREEL_MUX_T_DATA, 0, 1, UINT32_MAX},
 		{CREEL_MUX_T_DATA, 0, 1, 0},
-		{CREEL_MUX_T_OPEN, 0, 5, 2}, /* only the host opens */
+		{CREEL_MUX_T_OPEN, 0, 5, 2},  /* only the host opens */
 		{CREEL_MUX_T_HELLO, 0, 0, 2}, /* a second time */
 		{CREEL_MUX_T_CONTROL, 0, 0, CREEL_MUX_CONTROL + 1},
 		{CREEL_MUX_T_CONTROL, 0, 7, 4},
@@ -204,7 +204,8 @@ static void a_lying_guest_breaks_its_own_channel(void **state)
 		setup(NULL);
 		assert_int_equal(creel_mux_open(host, CREEL_MUX_TCP, "\1\0", 2, &err), 1);
 		exchange(65536);
-		size_t n = frame(buf, bad[i].type, bad[i].id, MIN(bad[i].len, (uint32_t)CREEL_MUX_PAYLOAD + 1));
+		size_t n = frame(buf, bad[i].type, bad[i].id,
+				 MIN(bad[i].len, (uint32_t)CREEL_MUX_PAYLOAD + 1));
 		creel_put_le32(buf + 4, bad[i].len);
 		buf[1] = bad[i].zero;
 		if (creel_mux_feed(host, buf, MIN(n, sizeof(buf)), &err) != CREEL_E_PROTO)
@@ -264,8 +265,14 @@ static void control_messages(void **state)
 
 static void exec_specs(void **state)
 {
-	struct creel_execspec s = {.argv = {"a", "", "b c"}, .env = {"K=V"}, .user = "u", .dir = "/",
-				   .tty = true, .rows = 24, .cols = 80}, d;
+	struct creel_execspec s = {.argv = {"a", "", "b c"},
+				   .env = {"K=V"},
+				   .user = "u",
+				   .dir = "/",
+				   .tty = true,
+				   .rows = 24,
+				   .cols = 80},
+			      d;
 	struct creel_buf autoclean(creel_buf_fini) b;
 
 	creel_buf_init(&b, 4096);

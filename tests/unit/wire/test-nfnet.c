@@ -43,7 +43,8 @@ static void finish(void)
 	memcpy(msg, &n, 4);
 }
 
-static const uint8_t tcp[64] = {0x45, 0, 0, 60, 0, 0, 0, 0, 64, IPPROTO_TCP, 0, 0, 192, 168, 83, 2, 192, 0, 2, 10, 0x9c, 0x40, 1, 0xbb};
+static const uint8_t tcp[64] = {0x45, 0,   0,  60, 0,   0, 0, 0,  64,   IPPROTO_TCP, 0, 0,
+				192,  168, 83, 2,  192, 0, 2, 10, 0x9c, 0x40,        1, 0xbb};
 
 static void packet(const uint8_t *ip, size_t n)
 {

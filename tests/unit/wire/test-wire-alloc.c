@@ -77,8 +77,7 @@ static void move(struct creel_mux *from, struct creel_mux *to, size_t piece)
 		creel_mux_sent(from, n);
 		/* what is fed to it allocates nothing */
 		for (size_t at = 0; at < n; at += piece)
-			assert_int_equal(creel_mux_feed(to, copy + at, MIN(piece, n - at), &err),
-					 0);
+			assert_int_equal(creel_mux_feed(to, copy + at, MIN(piece, n - at), &err), 0);
 	}
 }
 
@@ -97,8 +96,7 @@ static void talk(size_t piece)
 	int id = AGAIN(creel_mux_open(host, CREEL_MUX_EXEC, big, 20000, &err));
 	assert_true(id > 0);
 	for (size_t done = 0; done < CREEL_MUX_WINDOW;) {
-		ssize_t n =
-			AGAIN(creel_mux_write(host, (uint16_t)id, big, sizeof(big) - done, &err));
+		ssize_t n = AGAIN(creel_mux_write(host, (uint16_t)id, big, sizeof(big) - done, &err));
 		assert_true(n > 0);
 		done += (size_t)n;
 	}
@@ -123,8 +121,7 @@ static void talk(size_t piece)
 	assert_int_equal(gs.data, CREEL_MUX_WINDOW + 100);
 	assert_int_equal(hs.data, 30000);
 	assert_false(creel_mux_alive(host, (uint16_t)id) || creel_mux_alive(guest, (uint16_t)id));
-	assert_false(creel_mux_alive(host, (uint16_t)other) ||
-		     creel_mux_alive(guest, (uint16_t)other));
+	assert_false(creel_mux_alive(host, (uint16_t)other) || creel_mux_alive(guest, (uint16_t)other));
 	creel_mux_free(host);
 	creel_mux_free(guest);
 	host = guest = NULL;

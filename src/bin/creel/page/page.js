@@ -49,7 +49,10 @@ function item(a) {
 	const button = (text, f) => { const b = el("button", text); b.type = "button"; b.setAttribute("aria-describedby", h.id); b.onclick = f; return b; };
 	const reason = el("input", null);
 	reason.maxLength = 200;
-	li.append(h, dl, button(a.kind === "gate" ? "Approve once" : "Approve", () => answer(a.id, "grant", {})),
+	const left = el("p", "Who asked has left: a yes runs nothing until the same call is made again.");
+	left.className = "left";
+	left.hidden = a.waiting !== false;
+	li.append(h, left, dl, button(a.kind === "gate" ? "Approve once" : "Approve", () => answer(a.id, "grant", {})),
 		button("Approve for 10 minutes", () => answer(a.id, "grant", { for_s: 600 })),
 		button("Deny", () => answer(a.id, "deny", reason.value ? { reason: reason.value } : {})),
 		el("label", " reason: ", reason));
@@ -59,6 +62,7 @@ async function approvals() {
 	const list = document.getElementById("approvals"), j = await api("approvals");
 	const open = j.approvals.filter((a) => a.state === "pending"), ids = new Set(open.map((a) => String(a.id)));
 	for (const li of [...list.children]) if (!ids.has(li.dataset.id)) li.remove();
+	for (const a of open) { const left = list.querySelector('[data-id="' + a.id + '"] .left'); if (left) left.hidden = a.waiting !== false; }
 	for (const a of open) if (!list.querySelector('[data-id="' + a.id + '"]')) { list.append(item(a)); if (ready) say("New: " + shown(a.subject) + ", cell " + shown(a.cell)); }
 	document.title = (open.length ? "(" + open.length + ") " : "") + "creel: approvals";
 	return open.length;

@@ -1,0 +1,137 @@
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/*
+ * Sixteen octets at once. Masks have bit i for octet i. SSE2 is part of x86-64; elsewhere the compiler
+ * makes what it can of the same words.
+ */
+#define WIDE 16
+
+typedef uint8_t wide __attribute__((vector_size(WIDE)));
+
+static inline wide wide_load(const uint8_t *p)
+{
+	wide v;
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline void wide_store(uint8_t *p, wide v)
+{
+	memcpy(p, &v, sizeof(v));
+}
+
+static inline wide wide_all(uint8_t c)
+{
+	return (wide){c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c};
+}
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+static inline unsigned wide_mask(wide v)
+{
+	return (unsigned)_mm_movemask_epi8((__m128i)v);
+}
+/* 0xff where first <= octet <= last */
+static inline wide wide_range(wide v, uint8_t first, uint8_t last)
+{
+	__m128i x = _mm_sub_epi8((__m128i)v, (__m128i)wide_all(first));
+	return (wide)_mm_cmpeq_epi8(_mm_min_epu8(x, (__m128i)wide_all((uint8_t)(last - first))), x);
+}
+#else
+static inline unsigned wide_mask(wide v)
+{
+	unsigned m = 0;
+	for (unsigned i = 0; i < WIDE; i++)
+		m |= (unsigned)(v[i] >> 7) << i;
+	return m;
+}
+static inline wide wide_range(wide v, uint8_t first, uint8_t last)
+{
+	return (wide)((v - wide_all(first)) <= wide_all((uint8_t)(last - first)));
+}
+#endif
+
+static inline wide wide_is(wide v, uint8_t c)
+{
+	return (wide)(v == wide_all(c));
+}
+
+/** The first octet from @p i on that is one of four; @p len: none. */
+static inline size_t wide_find4(const uint8_t *p, size_t i, size_t len, const uint8_t of[4])
+{
+	for (; i + WIDE <= len; i += WIDE) {
+		wide v = wide_load(p + i);
+		unsigned m = wide_mask(wide_is(v, of[0]) | wide_is(v, of[1]) | wide_is(v, of[2]) |
+				       wide_is(v, of[3]));
+		if (m)
+			return i + (size_t)__builtin_ctz(m);
+	}
+	while (i < len && p[i] != of[0] && p[i] != of[1] && p[i] != of[2] && p[i] != of[3])
+		i++;
+	return i;
+}
+
+/*
+ * What only some processors have. A function of both kinds is written once, as a WIDE_BODY with a `fast` that its
+ * two callers know: one is WIDE_FAST, and called where wide_fast().
+ */
+#define WIDE_BODY static inline __attribute__((always_inline))
+#ifdef __x86_64__
+#define WIDE_FAST __attribute__((target("ssse3,popcnt")))
+static inline bool wide_fast(void)
+{
+	return __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt");
+}
+#else
+#define WIDE_FAST
+static inline bool wide_fast(void)
+{
+	return false;
+}
+#endif
+
+/* Row m: the places of the bits of m, ascending. */
+extern const uint64_t def_wide_places[256];
+
+/* Put the octets that @p keep has, one behind the other; up to 2 * WIDE are written. @return how many */
+static inline unsigned wide_pack_plain(uint8_t *out, wide v, unsigned keep)
+{
+	uint8_t all[2 * WIDE] = {0};
+	unsigned n = 0;
+
+	if (keep == 0xffff) {
+		wide_store(out, v);
+		return WIDE;
+	}
+	wide_store(all, v);
+	while (keep) { /* stretches that stay; what is copied beyond one is overwritten */
+		unsigned from = (unsigned)__builtin_ctz(keep),
+			 some = (unsigned)__builtin_ctz(~(keep >> from));
+		memcpy(out + n, all + from, WIDE);
+		n += some;
+		keep &= ~0u << (from + some);
+	}
+	return n;
+}
+
+#ifdef __x86_64__
+#include <tmmintrin.h>
+/* Eight at once by a table of shuffles, as in "despacing" (Lemire 2017). */
+WIDE_FAST static inline unsigned wide_pack_fast(uint8_t *out, wide v, unsigned keep)
+{
+	__m128i low = _mm_loadl_epi64((const __m128i *)&def_wide_places[keep & 0xff]),
+		high = _mm_loadl_epi64((const __m128i *)&def_wide_places[keep >> 8 & 0xff]);
+	unsigned n = (unsigned)__builtin_popcount(keep & 0xff);
+
+	_mm_storel_epi64((__m128i *)out, _mm_shuffle_epi8((__m128i)v, low));
+	_mm_storel_epi64((__m128i *)(out + n),
+			 _mm_shuffle_epi8((__m128i)v, _mm_add_epi8(high, _mm_set1_epi8(8))));
+	return n + (unsigned)__builtin_popcount(keep >> 8 & 0xff);
+}
+#else
+#define wide_pack_fast wide_pack_plain
+#endif

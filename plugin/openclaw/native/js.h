@@ -1,0 +1,19 @@
+#pragma once
+#include "napi.h"
+
+/* Small helpers around Node-API. Those that return bool have thrown when they return false. */
+
+/** Throw an Error with @p msg, unless one is pending. @return NULL, which a callback may return */
+napi_value js_throw(napi_env env, const char *msg);
+/** Throw when @p status is not NAPI_OK. */
+bool js_ok(napi_env env, int status);
+
+/** A copy of a string, or of a Buffer's octets, with a NUL behind; free() it. */
+bool js_text(napi_env env, napi_value v, const char *what, char **ret, size_t *ret_len);
+/** A property that is a string: a copy, or NULL when it is undefined or null; free() it. */
+bool js_str_of(napi_env env, napi_value o, const char *key, char **ret);
+/** A property that is a number, or 0 when there is none. */
+bool js_num_of(napi_env env, napi_value o, const char *key, uint32_t *ret);
+
+bool js_set_str(napi_env env, napi_value o, const char *key, const char *s, size_t len);
+bool js_set_num(napi_env env, napi_value o, const char *key, double v);
