@@ -5,6 +5,7 @@
  */
 #include "place.h"
 #include "scan.h"
+#include "wide.h"
 #include <string.h>
 
 #define MENTION_SPAN 700 /* octets on either side in which marks of writing about attacks count */
@@ -126,15 +127,14 @@ static int read_whole(struct pass *p, enum def_db db)
 
 static bool has_high(const uint8_t *p, size_t len)
 {
-	for (size_t at = 0; at < len; at += 1024) {
-		size_t end = len - at > 1024 ? at + 1024 : len;
-		uint8_t any = 0;
-		for (size_t i = at; i < end; i++)
-			any |= p[i] >= DEF_HIGH;
-		if (any)
+	size_t i = 0;
+
+	for (; i + WIDE <= len; i += WIDE)
+		if (wide_mask(wide_range(wide_load(p + i), DEF_HIGH, 0xff)))
 			return true;
-	}
-	return false;
+	while (i < len && p[i] < DEF_HIGH)
+		i++;
+	return i < len;
 }
 
 /* The database of group @p g reads the stretches where it may match. */

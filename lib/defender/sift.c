@@ -43,13 +43,24 @@ static inline void text_at(const struct sift *f, size_t at, uint64_t text[2])
 	}
 }
 
+/* The first so many octets of sixteen. */
+#define OCTETS(n)                                                             \
+	{                                                                     \
+		(n)<8 ? ((uint64_t)1 << (n) % 8 * 8) - 1 : UINT64_MAX, (n)> 8 \
+			? ((uint64_t)1 << (n) % 8 * 8) - 1                    \
+			: 0                                                   \
+	}
+static const uint64_t octets[16][2] = {OCTETS(0),  OCTETS(1),  OCTETS(2),  OCTETS(3), OCTETS(4),  OCTETS(5),
+				       OCTETS(6),  OCTETS(7),  OCTETS(8),  OCTETS(9), OCTETS(10), OCTETS(11),
+				       OCTETS(12), OCTETS(13), OCTETS(14), OCTETS(15)};
+
 static inline bool stands(const struct form *f, const uint64_t text[2])
 {
-	uint64_t w[2], first = f->len < 8 ? ((uint64_t)1 << f->len * 8) - 1 : UINT64_MAX,
-		       rest = f->len > 8 ? ((uint64_t)1 << (f->len - 8) * 8) - 1 : 0;
+	const uint64_t *m = octets[f->len % 16];
+	uint64_t w[2];
 
 	memcpy(w, f, sizeof(w));
-	return !(((text[0] ^ w[0]) & first) | ((text[1] ^ w[1]) & rest));
+	return !(((text[0] ^ w[0]) & m[0]) | ((text[1] ^ w[1]) & m[1]));
 }
 
 /* Is the word, which is of the kinds of the step's words, one of them? */
@@ -228,14 +239,15 @@ WIDE_BODY size_t blanks_find(const uint8_t *p, size_t i, size_t len, uint32_t *a
 /* Words from the blank at or behind @p i on, as many as there is room for. @return the blank behind them */
 WIDE_BODY size_t words_take(struct sift *f, size_t i)
 {
-	static const uint64_t octets[9] = {0,          0xff,         0xffff,         0xffffff,
-					   0xffffffff, 0xffffffffff, 0xffffffffffff, 0xffffffffffffff,
-					   UINT64_MAX};
 	const struct def_sieve *s = f->s;
 	const struct def_sieve_state *st = f->st;
-	const uint8_t *p = f->p;
+	const uint8_t *p = f->p, *fours = s->four;
+	const uint64_t *all_asked = s->asked;
 	const size_t len = f->len;
-	uint32_t *at = st->at, *first = st->first, *hits = st->hits, no = f->no, base = f->base;
+	const uint32_t base = f->base;
+	uint32_t *at = st->at, *nos = st->no, *first = st->first + 1, *hits = st->hits, no = f->no - base;
+	uint8_t *begin = st->begin,
+		*kinds = st->key; /* what is stored here does not change the lists' places */
 	size_t n = f->n, n_hits = f->n_hits, n_blanks, blanks = n;
 
 	i = blanks_find(p, i, len, at + n, st->cap_words - n, &n_blanks);
@@ -243,34 +255,35 @@ WIDE_BODY size_t words_take(struct sift *f, size_t i)
 	    at[n + n_blanks - 1] + 1 < len) { /* the last word has no blank behind it */
 		at[n + n_blanks++] = (uint32_t)len;
 	}
-	for (size_t k = blanks; k + 1 < blanks + n_blanks; k++) {
-		size_t from = at[k] + 1, size = at[k + 1] - from;
+	size_t from = n_blanks > 0 ? at[blanks] + 1 : 0;
+	for (size_t k = blanks + 1; k < blanks + n_blanks; k++) {
+		size_t end = at[k], size = end - from;
 		uint64_t key = 0x2020202020202020u;
 		if (len - from >= sizeof(key))
 			memcpy(&key, p + from, sizeof(key));
 		else
 			memcpy(&key, p + from, len - from);
-		key &= octets[MIN(size + 1, sizeof(key))];
+		key &= octets[MIN(size + 1, sizeof(key))][0];
 		uint64_t mixed = def_word_mix(key);
 		uint32_t h = def_word_hash(mixed), h4 = def_word_four((uint32_t)key);
-		unsigned four = s->four[h4 >> 2] >> (h4 & 3) * 2;
+		unsigned four = fours[h4 >> 2] >> (h4 & 3) * 2;
 		unsigned is = size > 0, loop = four & DEF_WORD_LOOP;
-		unsigned hit = (unsigned)(s->asked[h >> 6] >> (h & 63)) | four / DEF_WORD_OPEN;
+		unsigned hit = (unsigned)(all_asked[h >> 6] >> (h & 63)) | four / DEF_WORD_OPEN;
 		no += is & ~loop;
 		at[n] = (uint32_t)from;
-		st->no[n] = no;
-		st->begin[n] = def_word_begin_kind(key);
-		st->key[n] = def_word_key_kind(mixed);
+		nos[n] = base + no;
+		begin[n] = def_word_begin_kind(key);
+		kinds[n] = def_word_key_kind(mixed);
 		hits[n_hits] = (uint32_t)n;
 		n_hits += is & hit;
 		n += is;
-		first[no - base + 1] = (uint32_t)n;
+		first[no] = (uint32_t)n;
+		from = end + 1;
 	}
-	size_t next = n_blanks > 0 ? at[blanks + n_blanks - 1] : len;
-	f->no = no;
+	f->no = base + no;
 	f->n = n;
 	f->n_hits = n_hits;
-	return i == len ? len : next;
+	return i == len || n_blanks == 0 ? len : from - 1;
 }
 
 /* Keep what the @p done first hits do not need any more; that is all but a few words, or there is more room. */
