@@ -68,7 +68,7 @@ static void context_show(const json_t *context)
 
 	json_array_foreach (context, i, e) {
 		autofree char *text = json_dumps(e, JSON_COMPACT | JSON_ENSURE_ASCII);
-		put(i ? "" : "before it", text ? text : "", text ? strlen(text) : 0);
+		put(i ? "" : "lately", text ? text : "", text ? strlen(text) : 0);
 	}
 }
 

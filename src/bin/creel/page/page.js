@@ -45,7 +45,7 @@ function item(a) {
 	if (d.stdin_octets) row("standard input", d.stdin_octets + " octets, " + d.stdin_hash);
 	(d.files || []).forEach((f) => row("file", f.name + ", " + f.octets + " octets, " + f.hash));
 	row("expires", new Date(a.expires_ms).toLocaleTimeString());
-	(a.context || []).forEach((e) => row("before it", JSON.stringify(e)));
+	(a.context || []).forEach((e) => row("lately", JSON.stringify(e)));
 	const button = (text, f) => { const b = el("button", text); b.type = "button"; b.setAttribute("aria-describedby", h.id); b.onclick = f; return b; };
 	const reason = el("input", null);
 	reason.maxLength = 200;
