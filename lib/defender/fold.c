@@ -293,7 +293,12 @@ WIDE_BODY size_t ascii_fold(struct fold *o, size_t i, bool fast)
 		}
 		v = (v & ~(is_space | is_line)) | (is_space & wide_all(' ')) | (is_line & wide_all('\n'));
 		v |= wide_range(v, 'A', 'Z') & wide_all(0x20);
-		out += fast ? wide_pack_fast(out, v, keep) : wide_pack_plain(out, v, keep);
+		if (keep == 0xffff) { /* most of them */
+			wide_store(out, v);
+			out += WIDE;
+		} else {
+			out += fast ? wide_pack_fast(out, v, keep) : wide_pack_plain(out, v, keep);
+		}
 		blank = blanks >> last & 1;
 		space = spaces >> last & 1;
 		any |= keep & plain;

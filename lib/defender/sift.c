@@ -44,15 +44,13 @@ static inline void text_at(const struct sift *f, size_t at, uint64_t text[2])
 }
 
 /* The first so many octets of sixteen. */
-#define OCTETS(n)                                                             \
-	{                                                                     \
-		(n)<8 ? ((uint64_t)1 << (n) % 8 * 8) - 1 : UINT64_MAX, (n)> 8 \
-			? ((uint64_t)1 << (n) % 8 * 8) - 1                    \
-			: 0                                                   \
-	}
-static const uint64_t octets[16][2] = {OCTETS(0),  OCTETS(1),  OCTETS(2),  OCTETS(3), OCTETS(4),  OCTETS(5),
-				       OCTETS(6),  OCTETS(7),  OCTETS(8),  OCTETS(9), OCTETS(10), OCTETS(11),
-				       OCTETS(12), OCTETS(13), OCTETS(14), OCTETS(15)};
+#define FIRST(n) ((UINT64_C(1) << (n)*8) - 1)
+static const uint64_t octets[16][2] = {
+	{FIRST(0), 0},          {FIRST(1), 0},          {FIRST(2), 0},          {FIRST(3), 0},
+	{FIRST(4), 0},          {FIRST(5), 0},          {FIRST(6), 0},          {FIRST(7), 0},
+	{UINT64_MAX, FIRST(0)}, {UINT64_MAX, FIRST(1)}, {UINT64_MAX, FIRST(2)}, {UINT64_MAX, FIRST(3)},
+	{UINT64_MAX, FIRST(4)}, {UINT64_MAX, FIRST(5)}, {UINT64_MAX, FIRST(6)}, {UINT64_MAX, FIRST(7)},
+};
 
 static inline bool stands(const struct form *f, const uint64_t text[2])
 {
