@@ -30,7 +30,7 @@ enum {
 #else
 	FLOW_WAITING_MAX = 256,        /* undecided at once; one more ends the oldest */
 	FLOW_WAITING_OCTETS = 4 << 20, /* in their buffers, all together */
-	FLOW_HELLO_S = 10,             /* for a whole hello or the first request head */
+	FLOW_HELLO_S = 60,             /* for a whole hello or the first request head: a guest without KVM is slow */
 #endif
 	FLOW_BUF = 65536,                /* octets read at once; waiting for a slow side: twice this */
 	FLOW_IN_MAX = 5 * 16384 + 65536, /* a hello of CREEL_HELLO_MAX in its records and what follows it */
