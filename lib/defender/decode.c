@@ -477,7 +477,7 @@ static bool joins(const uint8_t *in, size_t i, size_t n)
 
 /*
  * The text without the markup that takes words apart: ig<b></b>nore, ig**no**re; and only what stands
- * near such places, each stretch on a line of its own.
+ * near such places, each stretch on a line of its own. With @p facts it ends where words are joined.
  */
 void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
@@ -485,9 +485,9 @@ void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 	size_t done = 0, until = 0; /* put so far; to be put because of the last place */
 
 	for (size_t i = 0; (i = wide_find4(in, i, len, marks)) < len; i++) {
-		if (s && def_done(s, 0))
+		if (def_done(s, 0))
 			return;
-		const struct def_mark *mark = s && !s->out ? def_jump(s, i) : NULL;
+		const struct def_mark *mark = !s->out ? def_jump(s, i) : NULL;
 		if (mark) { /* where a stretch begins, of which nothing is put */
 			i = mark->in;
 			done = until = i > GLUE_NEAR ? i - GLUE_NEAR : 0;
@@ -495,13 +495,9 @@ void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 		size_t n = glue_at(in, i, len);
 		if (n == 0)
 			continue;
-		if (f) {
-			f->glues = true;
-			f->joins = joins(in, i, n);
-			if (f->joins)
-				return;
-			i += n - 1;
-			continue;
+		if (f && joins(in, i, n)) {
+			f->joins = true;
+			return;
 		}
 		size_t from = i > GLUE_NEAR ? i - GLUE_NEAR : 0;
 		if (from > until) { /* a stretch of its own */
@@ -518,6 +514,6 @@ void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 		until = len - done > GLUE_NEAR ? done + GLUE_NEAR : len;
 		i = done - 1;
 	}
-	if (until > done && s)
+	if (until > done)
 		def_put_run(s, in + done, until - done, done);
 }

@@ -10,8 +10,8 @@
 
 #define MENTION_SPAN 700 /* octets on either side in which marks of writing about attacks count */
 #define MENTION_AT   4   /* different ones */
-/* octets on either side of a hit: more than marks, and an exception that ends behind it, need */
-#define NEAR 2048
+/* octets on either side of a hit: what marks that count and an exception around it need */
+#define NEAR (MENTION_SPAN + DEF_SPAN)
 
 struct mark {
 	size_t at;

@@ -199,6 +199,20 @@ static int child_scan(struct scan *s, const struct def_view *v, def_transform fn
 	return r;
 }
 
+/* Without the markup within its words; where that joins some, they are other words from the start: @p ret_joins. */
+static int scan_glued(struct scan *s, const struct def_view *text, bool *ret_joins)
+{
+	struct def_view glued = {0};
+	struct def_facts facts = {.mem = s->mem};
+	int r = make(s, &glued, text, def_glue, (struct def_arg){0}, "markup", &facts);
+
+	*ret_joins = facts.joins;
+	if (r == 0 && glued.len > 0 && !facts.joins && afford(s, text->len))
+		r = scan_folded(s, &glued, READ_TEXT);
+	fini(s, &glued);
+	return r;
+}
+
 static int fold_and_scan(struct scan *s, const struct def_view *v, struct def_facts *facts,
 			 enum reading reading)
 {
@@ -209,6 +223,8 @@ static int fold_and_scan(struct scan *s, const struct def_view *v, struct def_fa
 		r = facts_take(s, v, facts);
 	if (r == 0)
 		r = scan_folded(s, &text, reading);
+	if (r == 0 && facts)
+		r = scan_glued(s, &text, &facts->joins);
 	fini(s, &text);
 	return r;
 }
@@ -216,7 +232,7 @@ static int fold_and_scan(struct scan *s, const struct def_view *v, struct def_fa
 static int scan_octets(struct scan *s, const struct def_view *v, int depth)
 {
 	struct def_view plain[3] = {{0}}, glued = {0};
-	struct def_facts f = {.mem = s->mem}, glue = {.mem = s->mem};
+	struct def_facts f = {.mem = s->mem};
 	struct runs runs = {s, NULL, depth};
 	int r = 0;
 
@@ -236,14 +252,10 @@ static int scan_octets(struct scan *s, const struct def_view *v, int depth)
 		r = child_scan(s, v, def_tags, "tags", depth);
 	if (r == 0 && f.selectors >= 8)
 		r = child_scan(s, v, def_selectors, "selectors", depth);
-	if (r == 0) {
-		def_glue(v->data, v->len, &(struct def_arg){0}, NULL, &glue);
-		s->work += v->len;
-	}
-	if (r == 0 && glue.glues && afford(s, v->len)) {
+	if (r == 0 && f.joins && afford(s, v->len)) {
 		r = make(s, &glued, v, def_glue, (struct def_arg){0}, "markup", NULL);
 		if (r == 0)
-			r = fold_and_scan(s, &glued, NULL, glue.joins ? READ_TURNED : READ_TEXT);
+			r = fold_and_scan(s, &glued, NULL, READ_TURNED);
 		fini(s, &glued);
 	}
 	s->work += v->len;

@@ -179,7 +179,7 @@ struct def_facts {
 	size_t splits;          /* words: stretches of single letters */
 	size_t leets;           /* words with digits in the place of letters */
 	bool ones;              /* leet: a 1 in a word, which may be two letters */
-	bool glues, joins;      /* glue: markup without blanks around it; and words change without it */
+	bool joins;             /* glue: markup without which words change */
 	bool failed;            /* out of memory */
 };
 void def_fact(struct def_facts *f, int id, size_t from, size_t to);
