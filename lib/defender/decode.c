@@ -3,6 +3,7 @@
 #include "base/escape.h"
 #include "view.h"
 #include "wide.h"
+#include <assert.h>
 
 #define QP_NEAR 400 /* octets in which five marks of quoted-printable stand, or it is none */
 #define RUN_MIN 16  /* characters of an encoded run: 12 octets of base64, 8 of hexadecimal */
@@ -26,34 +27,12 @@ static int hex(uint8_t c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* What an octet may stand in: */
-enum {
-	IN_RUN = 1,   /* a run of base64 with its line ends, */
-	IN_PAIRS = 2, /* a row of hexadecimal pairs; it is */
-	IS_B64 = 4,
-	IS_HEX = 8,
-	B64 = IN_RUN | IS_B64,
-	HEX = B64 | IN_PAIRS | IS_HEX
-};
+/* What an octet is a digit of. */
+enum { IS_B64 = 1, IS_HEX = 2, BOTH = IS_B64 | IS_HEX };
 static const uint8_t run_cls[256] = {
-	['A' ... 'F'] = HEX,
-	['G' ... 'W'] = B64,
-	['X'] = B64 | IN_PAIRS,
-	['Y' ... 'Z'] = B64,
-	['a' ... 'f'] = HEX,
-	['g' ... 'w'] = B64,
-	['x'] = B64 | IN_PAIRS,
-	['y' ... 'z'] = B64,
-	['0' ... '9'] = HEX,
-	['+'] = B64,
-	['-'] = B64,
-	['/'] = B64,
-	['_'] = B64,
-	['\n'] = IN_RUN | IN_PAIRS,
-	['\r'] = IN_RUN,
-	[' '] = IN_PAIRS,
-	[':'] = IN_PAIRS,
-	[','] = IN_PAIRS,
+	['A' ... 'F'] = BOTH, ['G' ... 'Z'] = IS_B64, ['a' ... 'f'] = BOTH, ['g' ... 'z'] = IS_B64,
+	['0' ... '9'] = BOTH, ['+'] = IS_B64,         ['-'] = IS_B64,       ['/'] = IS_B64,
+	['_'] = IS_B64,
 };
 
 static bool is_b64(uint8_t c)
@@ -66,7 +45,7 @@ static bool is_hex(uint8_t c)
 	return run_cls[c] & IS_HEX;
 }
 
-/* Octets that may stand in a run of base64, and a few more. */
+/* Octets that may stand in a run of base64 with its line ends, and a few more. */
 static wide run_wide(wide v)
 {
 	wide low = v | wide_all(0x20);
@@ -84,55 +63,36 @@ static wide pairs_wide(wide v)
 	       wide_is(low, ',') | wide_is(low, '\n' | 0x20);
 }
 
-/*
- * From @p at on, in steps of RUN_MIN: the first place that may be within a run, or the last one from
- * where sixteen octets cannot be read. @p at is RUN_MIN - 1 behind where runs may begin at the earliest.
- */
-static size_t run_skip(const uint8_t *in, size_t at, size_t len)
-{
-	unsigned before = wide_mask(run_wide(wide_load(in + at + 1 - RUN_MIN))) << 1;
+#define RUN_BLOCK 64 /* octets that are looked at together */
 
-	for (; at + WIDE <= len; at += RUN_MIN) {
-		wide v = wide_load(in + at);
-		unsigned here = wide_mask(run_wide(v)), pairs = wide_mask(pairs_wide(v)) & 0x3f;
-		/* how many octets of a run stand before this one, how many from it on */
-		unsigned left = (unsigned)__builtin_clz(~(before << 16)),
-			 right = (unsigned)__builtin_ctz(~here);
-		if ((right > 0 && left + right >= RUN_MIN) || pairs == 0x3f)
-			break;
-		before = here;
-	}
-	return at;
+/* Where RUN_MIN bits of @p m in a row begin. */
+static uint64_t rows_of_run(uint64_t m)
+{
+	static_assert(RUN_MIN == 16, "four steps");
+	m &= m >> 1;
+	m &= m >> 2;
+	m &= m >> 4;
+	return m & m >> 8;
 }
 
 /*
- * The next place where a run of RUN_MIN may begin: a run holds every RUN_MIN-th octet, so most are
- * never looked at.
+ * The next place where a run of RUN_MIN may begin, or such a row of pairs: none is missed, what is found may be
+ * something else.
  */
 static size_t run_next(const uint8_t *in, size_t i, size_t len)
 {
-	for (size_t at = i + RUN_MIN - 1; at < len; at += RUN_MIN) {
-		if (at + WIDE <= len && (at = run_skip(in, at, len)) >= len)
-			break;
-		const size_t first = at - i < RUN_MIN ? i : at - RUN_MIN;
-		size_t k = at, end = at, n = 0;
-		while (k > first && (run_cls[in[k - 1]] & IN_RUN) && at - k < RUN_MIN)
-			k--;
-		while (end < len && (run_cls[in[end]] & IN_RUN) && end - k < RUN_MIN)
-			end++;
-		if (end > at && end - k >= RUN_MIN)
-			return k;
-		for (k = at; n < 6 && k < len && (run_cls[in[k]] & IN_PAIRS); k++)
-			n++;
-		if (n == 6) { /* pairs: back to where they begin */
-			for (k = at; k > first && (run_cls[in[k - 1]] & IN_PAIRS) && at - k < RUN_MIN;)
-				k--;
-			while (k < at && !is_hex(in[k]))
-				k++;
-			return k;
+	for (; i + RUN_BLOCK <= len; i += RUN_BLOCK - RUN_MIN + 1) {
+		uint64_t runs = 0, pairs = 0;
+		for (unsigned k = 0; k < RUN_BLOCK; k += WIDE) {
+			wide v = wide_load(in + i + k);
+			runs |= (uint64_t)wide_mask(run_wide(v)) << k;
+			pairs |= (uint64_t)wide_mask(pairs_wide(v)) << k;
 		}
+		uint64_t m = rows_of_run(runs) | rows_of_run(pairs);
+		if (m)
+			return i + (size_t)__builtin_ctzll(m);
 	}
-	return len;
+	return i;
 }
 
 /* Whatever an encoded run yields comes from the whole run: a part of it cannot be taken out. */
@@ -477,7 +437,7 @@ static bool joins(const uint8_t *in, size_t i, size_t n)
 
 /*
  * The text without the markup that takes words apart: ig<b></b>nore, ig**no**re; and only what stands
- * near such places, each stretch on a line of its own. With @p facts it ends where words are joined.
+ * near such places, each stretch on a line of its own. With arg->mode only near those that change words.
  */
 void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
@@ -495,9 +455,12 @@ void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 		size_t n = glue_at(in, i, len);
 		if (n == 0)
 			continue;
-		if (f && joins(in, i, n)) {
-			f->joins = true;
-			return;
+		bool change = (arg->mode || (f && !f->joins)) && joins(in, i, n);
+		if (f)
+			f->joins |= change;
+		if (arg->mode && !change && i >= until) {
+			i += n - 1;
+			continue;
 		}
 		size_t from = i > GLUE_NEAR ? i - GLUE_NEAR : 0;
 		if (from > until) { /* a stretch of its own */

@@ -199,7 +199,10 @@ static int child_scan(struct scan *s, const struct def_view *v, def_transform fn
 	return r;
 }
 
-/* Without the markup within its words; where that joins some, they are other words from the start: @p ret_joins. */
+/*
+ * Without the markup in it: to structural rules that is another text. Where it changes words, they are other ones
+ * from the start: @p ret_joins.
+ */
 static int scan_glued(struct scan *s, const struct def_view *text, bool *ret_joins)
 {
 	struct def_view glued = {0};
@@ -207,7 +210,7 @@ static int scan_glued(struct scan *s, const struct def_view *text, bool *ret_joi
 	int r = make(s, &glued, text, def_glue, (struct def_arg){0}, "markup", &facts);
 
 	*ret_joins = facts.joins;
-	if (r == 0 && glued.len > 0 && !facts.joins && afford(s, text->len))
+	if (r == 0 && glued.len > 0 && afford(s, text->len))
 		r = scan_folded(s, &glued, READ_TEXT);
 	fini(s, &glued);
 	return r;
@@ -253,7 +256,7 @@ static int scan_octets(struct scan *s, const struct def_view *v, int depth)
 	if (r == 0 && f.selectors >= 8)
 		r = child_scan(s, v, def_selectors, "selectors", depth);
 	if (r == 0 && f.joins && afford(s, v->len)) {
-		r = make(s, &glued, v, def_glue, (struct def_arg){0}, "markup", NULL);
+		r = make(s, &glued, v, def_glue, (struct def_arg){.mode = 1}, "markup", NULL);
 		if (r == 0)
 			r = fold_and_scan(s, &glued, NULL, READ_TURNED);
 		fini(s, &glued);

@@ -497,37 +497,65 @@ static unsigned rarest(const struct def_shape *s, const struct seq *q, struct fo
 	return least;
 }
 
-/* The first choice in a chain whose parts are several words. */
-static size_t choice(const struct seq *q)
+/* Is it a choice whose parts are several words, and not too many? */
+static bool is_choice(const struct node *n)
 {
+	size_t parts = 0;
+	bool several = false;
+
+	for (const struct node *c = n->child; n->kind == ALT && c; c = c->next, parts++)
+		for (const struct node *e = c->child; e; e = e->next)
+			several |= e->kind != LIT || e->lit == ' ';
+	return several && parts <= SPLIT;
+}
+
+/* @p q by way of @p part of the choice that is its element @p at. */
+static void way_of(const struct seq *q, size_t at, const struct node *part, struct seq *way)
+{
+	way->n = at;
+	way->bad = false;
+	memcpy(way->at, q->at, at * sizeof(way->at[0]));
+	flatten(way, part);
+	for (size_t k = at + 1; k < q->n; k++)
+		flatten(way, q->at[k]);
+}
+
+/* The choice in a chain whose ways ask for the rarest words, all in all; q->n: none. */
+static size_t choice(const struct def_shape *s, const struct seq *q, struct forms *f)
+{
+	size_t best = q->n;
+	unsigned least = MANY;
+	struct seq way;
+
 	for (size_t k = 0; k < q->n; k++) {
-		size_t n = 0;
-		bool several = false;
-		for (const struct node *c = q->at[k]->child; q->at[k]->kind == ALT && c; c = c->next, n++)
-			for (const struct node *e = c->child; e; e = e->next)
-				several |= e->kind != LIT || e->lit == ' ';
-		if (several && n <= SPLIT)
-			return k;
+		unsigned sum = 0;
+		if (!is_choice(q->at[k]))
+			continue;
+		for (const struct node *c = q->at[k]->child; c && sum < least; c = c->next) {
+			way_of(q, k, c, &way);
+			sum += way.bad ? MANY : rarest(s, &way, f);
+		}
+		if (sum < least) {
+			least = sum;
+			best = k;
+		}
 	}
-	return q->n;
+	return best;
 }
 
 /* One chain, or one for each way through a choice where the words asked for are common. */
 static int chains_add(struct def_shape *s, const struct seq *q, struct forms *f)
 {
-	size_t at = choice(q);
+	struct seq way;
 	int r = 1;
 
 	if (q->bad)
 		return 0;
-	if (at == q->n || rarest(s, q, f) < COMMON)
+	size_t at = rarest(s, q, f) < COMMON ? q->n : choice(s, q, f);
+	if (at == q->n)
 		return chain_add(s, q, f);
 	for (const struct node *c = q->at[at]->child; c && r > 0; c = c->next) {
-		struct seq way = {.n = at};
-		memcpy(way.at, q->at, at * sizeof(way.at[0]));
-		flatten(&way, c);
-		for (size_t k = at + 1; k < q->n; k++)
-			flatten(&way, q->at[k]);
+		way_of(q, at, c, &way);
 		r = way.bad ? 0 : chain_add(s, &way, f);
 	}
 	return r;

@@ -377,19 +377,20 @@ static wide leet_digits(wide v)
 	       wide_is(v, '|') | wide_is(v, '+');
 }
 
-/* The next digit behind a letter and before a letter or another one; @p len - 1 or more: none. */
+/* The next digit behind a letter and before one, or before another digit and that; @p len - 1 or more: none. */
 static size_t leet_find(const uint8_t *in, size_t i, size_t len)
 {
-	/* of sixteen octets all but the first and the last, which stand beside them */
-	for (; i + WIDE <= len; i += WIDE - 2) {
+	/* of sixteen octets all but the first and the last two, which stand beside them */
+	for (; i + WIDE <= len; i += WIDE - 3) {
 		wide v = wide_load(in + i - 1);
-		unsigned digits = wide_mask(leet_digits(v)), letters = wide_mask(wide_range(v, 'a', 'z'));
-		unsigned m = digits & letters << 1 & (letters | digits) >> 1 & 0x7ffe;
+		unsigned digits = wide_mask(leet_digits(v)), letters = wide_mask(wide_range(v, 'a', 'z')),
+			 behind = letters >> 1 | (digits >> 1 & letters >> 2),
+			 m = digits & letters << 1 & behind & 0x3ffe;
 		if (m)
 			return i - 1 + (size_t)__builtin_ctz(m);
 	}
-	while (i + 1 < len &&
-	       (!leet_digit(in[i]) || !letter(in[i - 1]) || !(letter(in[i + 1]) || leet_digit(in[i + 1]))))
+	while (i + 1 < len && (!leet_digit(in[i]) || !letter(in[i - 1]) ||
+			       !(letter(in[i + 1]) || (i + 2 < len && leet_digit(in[i + 1]) && letter(in[i + 2])))))
 		i++;
 	return i;
 }
@@ -416,6 +417,8 @@ void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 				a--;
 		}
 		b = words_after(in, b, len, LEET_NEAR);
+		if (arg->mode == 1 && !memchr(in + a, '1', b - a)) /* read so already */
+			continue;
 		if (a > done)
 			def_put(s, " ", 1, a, a + 1);
 		while (a < b) {
