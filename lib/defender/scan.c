@@ -86,9 +86,10 @@ static int scan_folded(struct scan *s, const struct def_view *text, enum reading
 		fini(s, &other);
 	}
 	for (int mode = 0; r == 0 && facts.leets >= 2 && mode < 2; mode++) {
-		if (!afford(s, text->len) || (mode == 1 && !facts.ones)) /* both would be the same */
+		struct def_arg arg = {.mode = mode, .from = facts.ones_from, .to = facts.ones_to};
+		if (!afford(s, text->len) || (mode == 1 && !arg.to)) /* both would be the same */
 			break;
-		r = make(s, &other, text, def_leet, (struct def_arg){.mode = mode}, "leet", &facts);
+		r = make(s, &other, text, def_leet, arg, "leet", mode == 0 ? &facts : NULL);
 		if (r == 0)
 			r = def_pass(s, &other, DEF_PASS_WORDS, "leet", NULL);
 		fini(s, &other);

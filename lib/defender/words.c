@@ -91,22 +91,29 @@ static bool leet_digit(uint8_t c)
 	return leet_as[c] != 0;
 }
 
-/* A digit between letters, as in l3tter. Two are enough to know. */
+/* Does it stand for another octet, or only for itself? */
+static bool leet_changes(uint8_t c)
+{
+	return leet_as[c] != 0 && leet_as[c] != c;
+}
+
+/* A digit between letters, as in l3tter, that is read as a letter. Two are enough to know. */
 static size_t digits_in_words(const uint8_t *in, size_t len)
 {
 	size_t n = 0, i = 1;
 
 	for (; i + WIDE + 1 <= len && n < 2; i += WIDE) {
 		wide v = wide_load(in + i);
-		wide is = wide_range(v, '0', '9') | wide_is(v, '@') | wide_is(v, '$') | wide_is(v, '!');
+		wide is = (wide_range(v, '0', '9') & ~(wide_is(v, '2') | wide_is(v, '6'))) | wide_is(v, '@') |
+			  wide_is(v, '$') | wide_is(v, '!');
 		is &= wide_range(wide_load(in + i - 1), 'a', 'z') &
 		      wide_range(wide_load(in + i + 1), 'a', 'z');
 		unsigned m = wide_mask(is);
 		n += m ? 1 + ((m & (m - 1)) != 0) : 0;
 	}
 	for (; i + 1 < len && n < 2; i++)
-		n += (((uint8_t)(in[i] - '0') < 10) || in[i] == '@' || in[i] == '$' || in[i] == '!') &&
-		     (uint8_t)(in[i - 1] - 'a') < 26 && (uint8_t)(in[i + 1] - 'a') < 26;
+		n += leet_changes(in[i]) && in[i] != '|' && in[i] != '+' && (uint8_t)(in[i - 1] - 'a') < 26 &&
+		     (uint8_t)(in[i + 1] - 'a') < 26;
 	return n;
 }
 
@@ -306,7 +313,7 @@ static bool letter(uint8_t c)
 	return (uint8_t)(c - 'a') < 26;
 }
 
-/* A word in which something stands for a letter: l3tter, pr3v10us, p@ss; and no number, no hash. */
+/* A word in which something stands for a letter: l3tter, pr3v10us, p@ss; and no number, no hash, no e2e. */
 static bool leet_word(const uint8_t *p, size_t n)
 {
 	bool hash = n >= 6, found = false;
@@ -314,8 +321,9 @@ static bool leet_word(const uint8_t *p, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		hash = hash && ((uint8_t)(p[i] - '0') < 10 || (uint8_t)(p[i] - 'a') < 6);
 		if (i > 0 && letter(p[i - 1]) && leet_digit(p[i]))
-			found = found || (i + 1 < n && letter(p[i + 1])) ||
-				(i + 2 < n && leet_digit(p[i + 1]) && letter(p[i + 2]));
+			found = found || (i + 1 < n && letter(p[i + 1]) && leet_changes(p[i])) ||
+				(i + 2 < n && leet_digit(p[i + 1]) && letter(p[i + 2]) &&
+				 (leet_changes(p[i]) || leet_changes(p[i + 1])));
 	}
 	return found && !hash && n <= 24;
 }
@@ -323,7 +331,7 @@ static bool leet_word(const uint8_t *p, size_t n)
 #define LEET_NEAR 8 /* words on either side that are read with one */
 
 /* One word, read as letters. */
-static void leet_put(struct def_sink *s, const uint8_t *in, size_t from, size_t to, int mode, bool *ones)
+static void leet_put(struct def_sink *s, const uint8_t *in, size_t from, size_t to, int mode)
 {
 	uint8_t block[64];
 	size_t n = 0;
@@ -336,7 +344,6 @@ static void leet_put(struct def_sink *s, const uint8_t *in, size_t from, size_t 
 		letters |= letter(in[k]);
 	for (size_t k = from; k < to; k++) {
 		uint8_t c = letters && leet_as[in[k]] ? leet_as[in[k]] : in[k];
-		*ones |= in[k] == '1';
 		if (in[k] == '1' && letters && mode == 1)
 			c = 'l';
 		if (n == sizeof(block) || cls[c] == W_SEP || c == '\'') {
@@ -377,17 +384,22 @@ static wide leet_digits(wide v)
 	       wide_is(v, '|') | wide_is(v, '+');
 }
 
+#define LEET_BLOCK 64 /* octets that are looked at together, the first and the last two for what stands beside them */
+
 /* The next digit behind a letter and before one, or before another digit and that; @p len - 1 or more: none. */
 static size_t leet_find(const uint8_t *in, size_t i, size_t len)
 {
-	/* of sixteen octets all but the first and the last two, which stand beside them */
-	for (; i + WIDE <= len; i += WIDE - 3) {
-		wide v = wide_load(in + i - 1);
-		unsigned digits = wide_mask(leet_digits(v)), letters = wide_mask(wide_range(v, 'a', 'z')),
-			 behind = letters >> 1 | (digits >> 1 & letters >> 2),
-			 m = digits & letters << 1 & behind & 0x3ffe;
+	for (; i - 1 + LEET_BLOCK <= len; i += LEET_BLOCK - 3) {
+		uint64_t digits = 0, letters = 0;
+		for (unsigned k = 0; k < LEET_BLOCK; k += WIDE) {
+			wide v = wide_load(in + i - 1 + k);
+			digits |= (uint64_t)wide_mask(leet_digits(v)) << k;
+			letters |= (uint64_t)wide_mask(wide_range(v, 'a', 'z')) << k;
+		}
+		uint64_t behind = letters >> 1 | (digits >> 1 & letters >> 2),
+			 m = digits & letters << 1 & behind & (UINT64_MAX >> 2);
 		if (m)
-			return i - 1 + (size_t)__builtin_ctz(m);
+			return i - 1 + (size_t)__builtin_ctzll(m);
 	}
 	while (i + 1 < len && (!leet_digit(in[i]) || !letter(in[i - 1]) ||
 			       !(letter(in[i + 1]) || (i + 2 < len && leet_digit(in[i + 1]) && letter(in[i + 2])))))
@@ -395,15 +407,17 @@ static size_t leet_find(const uint8_t *in, size_t i, size_t len)
 	return i;
 }
 
-/* The words near those that leet_word() knows, each read as letters; two blanks where some are left out. */
+/*
+ * The words near those that leet_word() knows, each read as letters; two blanks where some are left out. With
+ * arg->mode 1 a 1 is an l and no i: only near those, which are at f->ones_from or behind it, and before f->ones_to.
+ */
 void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	struct def_facts *f = facts;
-	bool ones = false;
-	size_t done = 0;
+	size_t done = 0, end = arg->mode == 1 ? MIN(len, arg->to) : len;
 
 	def_put(s, " ", 1, 0, len ? 1 : 0);
-	for (size_t i = 1; (i = leet_find(in, i, len)) + 1 < len; i++) {
+	for (size_t i = MAX(arg->from, (size_t)1); (i = leet_find(in, i, end)) + 1 < end; i++) {
 		size_t a = i, b = i, least = i > done + LEET_SPAN ? i - LEET_SPAN : done;
 		while (a > least && leet_octet(in[a - 1]))
 			a--;
@@ -417,8 +431,13 @@ void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 				a--;
 		}
 		b = words_after(in, b, len, LEET_NEAR);
-		if (arg->mode == 1 && !memchr(in + a, '1', b - a)) /* read so already */
+		bool ones = memchr(in + a, '1', b - a) != NULL;
+		if (arg->mode == 1 && !ones) /* read so already */
 			continue;
+		if (f && ones) {
+			f->ones_from = f->ones_to ? f->ones_from : i;
+			f->ones_to = b;
+		}
 		if (a > done)
 			def_put(s, " ", 1, a, a + 1);
 		while (a < b) {
@@ -426,14 +445,12 @@ void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 			while (a < b && leet_octet(in[a]))
 				a++;
 			if (a > from)
-				leet_put(s, in, from, a, arg->mode, &ones);
+				leet_put(s, in, from, a, arg->mode);
 			while (a < b && !leet_octet(in[a]))
 				a++;
 		}
 		done = i = b;
 	}
-	if (f)
-		f->ones = ones;
 }
 
 /* One character's length in a words view (valid UTF-8). */
