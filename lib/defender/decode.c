@@ -410,15 +410,42 @@ static size_t markup(const uint8_t *in, size_t i, size_t len)
 
 #define GLUE_NEAR 192 /* octets on either side that are read with it */
 
-static const uint8_t marks[4] = {'<', '*', '`', '~'};
+static bool is_mark(uint8_t c)
+{
+	return c == '<' || c == '*' || c == '`' || c == '~';
+}
 
-/* Markup between two characters that are no blanks, at i: its length, else 0. */
+#define GLUE_BLOCK 64 /* octets that are looked at together, the first and the last for what stands beside them */
+
+/*
+ * The next mark from @p i on, which is not the first octet, behind something else than a blank or a tag, and, but for a
+ * tag's, before no blank.
+ */
+static size_t mark_next(const uint8_t *in, size_t i, size_t len)
+{
+	for (; i - 1 + GLUE_BLOCK <= len; i += GLUE_BLOCK - 2) {
+		uint64_t tags = 0, others = 0, blanks = 0, closes = 0;
+		for (unsigned k = 0; k < GLUE_BLOCK; k += WIDE) {
+			wide v = wide_load(in + i - 1 + k);
+			tags |= (uint64_t)wide_mask(wide_is(v, '<')) << k;
+			others |= (uint64_t)wide_mask(wide_is(v, '*') | wide_is(v, '`') | wide_is(v, '~')) << k;
+			blanks |= (uint64_t)wide_mask(wide_range(v, 0, ' ')) << k;
+			closes |= (uint64_t)wide_mask(wide_is(v, '>')) << k;
+		}
+		uint64_t m = (tags | (others & ~(blanks >> 1))) & ~((blanks | closes) << 1) & (UINT64_MAX >> 1) & ~UINT64_C(1);
+		if (m)
+			return i - 1 + (size_t)__builtin_ctzll(m);
+	}
+	while (i < len && (!is_mark(in[i]) || in[i - 1] <= ' ' || in[i - 1] == '>'))
+		i++;
+	return i;
+}
+
+/* Markup before a character that is no blank, at i: its length, else 0. */
 static size_t glue_at(const uint8_t *in, size_t i, size_t len)
 {
 	size_t end = i, n;
 
-	if (i == 0 || in[i - 1] <= ' ' || in[i - 1] == '>')
-		return 0;
 	while (end < len && end - i < COMMENT_MAX && (n = markup(in, end, len)) > 0)
 		end += n;
 	return end > i && end < len && in[end] > ' ' ? end - i : 0;
@@ -444,7 +471,7 @@ void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 	struct def_facts *f = facts;
 	size_t done = 0, until = 0; /* put so far; to be put because of the last place */
 
-	for (size_t i = 0; (i = wide_find4(in, i, len, marks)) < len; i++) {
+	for (size_t i = 1; (i = mark_next(in, i, len)) < len; i++) {
 		if (def_done(s, 0))
 			return;
 		const struct def_mark *mark = !s->out ? def_jump(s, i) : NULL;
