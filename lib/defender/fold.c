@@ -262,29 +262,83 @@ static unsigned sixteen(const uint8_t *in, uint8_t last, uint8_t *out)
 	return (unsigned)__builtin_ctz(bad | 1u << WIDE);
 }
 
+/* What stands before the next octets. */
+struct before {
+	bool space, blank; /* a space; it or a line's end */
+};
+
 /*
- * As much of ASCII as comes in a row, sixteen octets at once: lower case, and of blanks and line ends in a row the
+ * A block of printable ASCII and line ends, without a line's end behind a space: lower case, and of blanks in a row
+ * the first.
+ * @return how many are put at @p out; -1: it is none
+ */
+WIDE_BODY int block_fold(const uint8_t *in, struct before *b, uint8_t *out, bool fast)
+{
+	uint64_t spaces = 0, lines = 0;
+	wide low[WIDE_BLOCK / WIDE], odd = {0};
+	uint8_t *first = out;
+
+	for (unsigned k = 0; k < WIDE_BLOCK / WIDE; k++) {
+		wide v = wide_load(in + k * WIDE), line = wide_is(v, '\n');
+		spaces |= (uint64_t)wide_mask(wide_is(v, ' ')) << k * WIDE;
+		lines |= (uint64_t)wide_mask(line) << k * WIDE;
+		odd |= ~(wide_range(v, 0x20, 0x7e) | line);
+		low[k] = v | (wide_range(v, 'A', 'Z') & wide_all(0x20));
+	}
+	uint64_t blanks = spaces | lines, again = blanks & (blanks << 1 | b->blank);
+	if (wide_mask(odd) || (lines & (spaces << 1 | b->space)))
+		return -1;
+	for (unsigned k = 0; k < WIDE_BLOCK / WIDE; k++) {
+		unsigned keep = ~(unsigned)(again >> k * WIDE) & 0xffff;
+		if (!again) { /* most of them */
+			wide_store(out, low[k]);
+			out += WIDE;
+		} else {
+			out += fast ? wide_pack_fast(out, low[k], keep) : wide_pack_plain(out, low[k], keep);
+		}
+	}
+	b->space = spaces >> 63;
+	b->blank = blanks >> 63;
+	return (int)(out - first);
+}
+
+/*
+ * As much of ASCII as comes in a row, sixteen octets at once or more: lower case, and of blanks and line ends in a row the
  * first. What stands otherwise (a line's end behind a blank, which takes its place) is left.
  * @return where it ends
  */
 WIDE_BODY size_t ascii_fold(struct fold *o, size_t i, bool fast)
 {
 	struct def_buf *b = o->s->out;
-	bool space = o->last == ' ', blank = o->last <= ' ';
+	struct before before = {.space = o->last == ' ', .blank = o->last <= ' '};
 
 	def_buf_more(b, o->len - i + 2 * WIDE);
 	if (b->failed)
 		return i;
 	uint8_t *out = b->data + b->len;
 	unsigned any = 0;
-	size_t due = def_mark_due(o->s);
+	size_t due = def_mark_due(o->s), block = i; /* the next one is tried here */
 	while (o->len - i >= WIDE) {
+		size_t at = o->s->at + (size_t)(out - b->data) - b->len;
+		if (at >= due && any) {
+			def_mark(o->s, i, at, out[-1]);
+			due = at + DEF_MARK_EVERY;
+		}
+		int n = i >= block && o->len - i >= WIDE_BLOCK ? block_fold(o->in + i, &before, out, fast) : -1;
+		if (n >= 0) {
+			out += n;
+			any |= n > 0;
+			i += WIDE_BLOCK;
+			continue;
+		}
+		if (i >= block)
+			block = i + WIDE_BLOCK;
 		wide v = wide_load(o->in + i), is_space = wide_is(v, ' ') | wide_is(v, '\t'),
 		     is_line = wide_range(v, '\n', '\r');
 		unsigned spaces = wide_mask(is_space), lines = wide_mask(is_line), blanks = spaces | lines,
 			 plain = wide_mask(wide_range(v, 0x20, 0x7e) | wide_is(v, '\n')),
-			 bad = (~(plain | blanks) | (lines & (spaces << 1 | space))) & 0xffff,
-			 keep = ~(blanks & (blanks << 1 | blank)) & 0xffff, last = WIDE - 1;
+			 bad = (~(plain | blanks) | (lines & (spaces << 1 | before.space))) & 0xffff,
+			 keep = ~(blanks & (blanks << 1 | before.blank)) & 0xffff, last = WIDE - 1;
 		if (bad) {
 			if (bad & 1)
 				break;
@@ -299,19 +353,14 @@ WIDE_BODY size_t ascii_fold(struct fold *o, size_t i, bool fast)
 		} else {
 			out += fast ? wide_pack_fast(out, v, keep) : wide_pack_plain(out, v, keep);
 		}
-		blank = blanks >> last & 1;
-		space = spaces >> last & 1;
+		before.blank = blanks >> last & 1;
+		before.space = spaces >> last & 1;
 		any |= keep & plain;
 		if (bad) {
 			i += last + 1;
 			break;
 		}
 		i += WIDE; /* known at once: the next sixteen need not wait for these */
-		size_t at = o->s->at + (size_t)(out - b->data) - b->len;
-		if (at >= due && any) {
-			def_mark(o->s, i, at, out[-1]);
-			due = at + DEF_MARK_EVERY;
-		}
 	}
 	if (out == b->data + b->len)
 		return i;

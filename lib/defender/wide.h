@@ -8,7 +8,8 @@
  * Sixteen octets at once. Masks have bit i for octet i. SSE2 is part of x86-64; elsewhere the compiler
  * makes what it can of the same words.
  */
-#define WIDE 16
+#define WIDE       16
+#define WIDE_BLOCK 64 /* that are looked at together, with masks of 64 bits */
 
 typedef uint8_t wide __attribute__((vector_size(WIDE)));
 

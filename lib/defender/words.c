@@ -176,6 +176,30 @@ WIDE_BODY unsigned sixteen(const uint8_t *in, bool *blank, uint8_t *out, unsigne
 	return fast ? wide_pack_fast(out, v, keep) : wide_pack_plain(out, v, keep);
 }
 
+/* As sixteen(), of a block. @return how many were put; -1: there is something else in it */
+WIDE_BODY int block_words(const uint8_t *in, bool *blank, uint8_t *out, bool fast)
+{
+	uint64_t is = 0;
+	wide to[WIDE_BLOCK / WIDE], other = {0};
+	uint8_t *first = out;
+
+	for (unsigned k = 0; k < WIDE_BLOCK / WIDE; k++) {
+		wide v = wide_load(in + k * WIDE), word = wide_range(v, 'a', 'z') | wide_range(v, '0', '9');
+		is |= (uint64_t)wide_mask(word) << k * WIDE;
+		other |= v | wide_is(v, '\'');
+		to[k] = (v & word) | (wide_all(' ') & ~word);
+	}
+	if (wide_mask(other))
+		return -1;
+	uint64_t keep = is | is << 1 | !*blank;
+	for (unsigned k = 0; k < WIDE_BLOCK / WIDE; k++) {
+		unsigned some = (unsigned)(keep >> k * WIDE) & 0xffff;
+		out += fast ? wide_pack_fast(out, to[k], some) : wide_pack_plain(out, to[k], some);
+	}
+	*blank = !(is >> 63);
+	return (int)(out - first);
+}
+
 /* Up to the next character beyond ASCII, one octet at least; only where no map of places is asked for. */
 WIDE_BODY size_t ascii_words(struct words *w, const uint8_t *in, size_t i, size_t len, bool fast)
 {
@@ -187,9 +211,15 @@ WIDE_BODY size_t ascii_words(struct words *w, const uint8_t *in, size_t i, size_
 	if (b->failed)
 		return len;
 	uint8_t *out = b->data + b->len, *first = out;
-	size_t due = def_mark_due(w->s);
+	size_t due = def_mark_due(w->s), block = i; /* the next one is tried here */
 	while (i < len && cls[in[i]] != W_HIGH) {
-		unsigned used = 0, n = len - i >= WIDE ? sixteen(in + i, &blank, out, &used, fast) : 0;
+		int all = i >= block && len - i >= WIDE_BLOCK ? block_words(in + i, &blank, out, fast) : -1;
+		unsigned used = WIDE_BLOCK, n = (unsigned)all;
+		if (all < 0) {
+			block = i >= block ? i + WIDE_BLOCK : block;
+			used = 0;
+			n = len - i >= WIDE ? sixteen(in + i, &blank, out, &used, fast) : 0;
+		}
 		if (used > 0) { /* nothing is put of separators behind one */
 			out += n;
 			i += used;
