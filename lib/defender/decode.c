@@ -30,9 +30,9 @@ static int hex(uint8_t c)
 /* What an octet is a digit of. */
 enum { IS_B64 = 1, IS_HEX = 2, BOTH = IS_B64 | IS_HEX };
 static const uint8_t run_cls[256] = {
-	['A' ... 'F'] = BOTH, ['G' ... 'Z'] = IS_B64, ['a' ... 'f'] = BOTH, ['g' ... 'z'] = IS_B64,
-	['0' ... '9'] = BOTH, ['+'] = IS_B64,         ['-'] = IS_B64,       ['/'] = IS_B64,
-	['_'] = IS_B64,
+	['A' ... 'F'] = BOTH,   ['G' ... 'Z'] = IS_B64, ['a' ... 'f'] = BOTH,
+	['g' ... 'z'] = IS_B64, ['0' ... '9'] = BOTH,   ['+'] = IS_B64,
+	['-'] = IS_B64,         ['/'] = IS_B64,         ['_'] = IS_B64,
 };
 
 static bool is_b64(uint8_t c)
@@ -63,8 +63,6 @@ static wide pairs_wide(wide v)
 	       wide_is(low, ',') | wide_is(low, '\n' | 0x20);
 }
 
-#define RUN_BLOCK 64 /* octets that are looked at together */
-
 /* Where RUN_MIN bits of @p m in a row begin. */
 static uint64_t rows_of_run(uint64_t m)
 {
@@ -81,9 +79,9 @@ static uint64_t rows_of_run(uint64_t m)
  */
 static size_t run_next(const uint8_t *in, size_t i, size_t len)
 {
-	for (; i + RUN_BLOCK <= len; i += RUN_BLOCK - RUN_MIN + 1) {
+	for (; i + WIDE_BLOCK <= len; i += WIDE_BLOCK - RUN_MIN + 1) {
 		uint64_t runs = 0, pairs = 0;
-		for (unsigned k = 0; k < RUN_BLOCK; k += WIDE) {
+		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
 			wide v = wide_load(in + i + k);
 			runs |= (uint64_t)wide_mask(run_wide(v)) << k;
 			pairs |= (uint64_t)wide_mask(pairs_wide(v)) << k;
@@ -415,24 +413,24 @@ static bool is_mark(uint8_t c)
 	return c == '<' || c == '*' || c == '`' || c == '~';
 }
 
-#define GLUE_BLOCK 64 /* octets that are looked at together, the first and the last for what stands beside them */
-
 /*
  * The next mark from @p i on, which is not the first octet, behind something else than a blank or a tag, and, but for a
- * tag's, before no blank.
+ * tag's, before no blank. A block's first octet and its last are looked at for what stands beside them.
  */
 static size_t mark_next(const uint8_t *in, size_t i, size_t len)
 {
-	for (; i - 1 + GLUE_BLOCK <= len; i += GLUE_BLOCK - 2) {
+	for (; i - 1 + WIDE_BLOCK <= len; i += WIDE_BLOCK - 2) {
 		uint64_t tags = 0, others = 0, blanks = 0, closes = 0;
-		for (unsigned k = 0; k < GLUE_BLOCK; k += WIDE) {
+		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
 			wide v = wide_load(in + i - 1 + k);
 			tags |= (uint64_t)wide_mask(wide_is(v, '<')) << k;
-			others |= (uint64_t)wide_mask(wide_is(v, '*') | wide_is(v, '`') | wide_is(v, '~')) << k;
+			others |= (uint64_t)wide_mask(wide_is(v, '*') | wide_is(v, '`') | wide_is(v, '~'))
+				  << k;
 			blanks |= (uint64_t)wide_mask(wide_range(v, 0, ' ')) << k;
 			closes |= (uint64_t)wide_mask(wide_is(v, '>')) << k;
 		}
-		uint64_t m = (tags | (others & ~(blanks >> 1))) & ~((blanks | closes) << 1) & (UINT64_MAX >> 1) & ~UINT64_C(1);
+		uint64_t m = (tags | (others & ~(blanks >> 1))) & ~((blanks | closes) << 1) &
+			     (UINT64_MAX >> 1) & ~UINT64_C(1);
 		if (m)
 			return i - 1 + (size_t)__builtin_ctzll(m);
 	}

@@ -324,7 +324,8 @@ WIDE_BODY size_t ascii_fold(struct fold *o, size_t i, bool fast)
 			def_mark(o->s, i, at, out[-1]);
 			due = at + DEF_MARK_EVERY;
 		}
-		int n = i >= block && o->len - i >= WIDE_BLOCK ? block_fold(o->in + i, &before, out, fast) : -1;
+		int n = i >= block && o->len - i >= WIDE_BLOCK ? block_fold(o->in + i, &before, out, fast)
+							       : -1;
 		if (n >= 0) {
 			out += n;
 			any |= n > 0;

@@ -8,9 +8,8 @@
 #include "wide.h"
 #include <string.h>
 
-#define PART  2048  /* words that are looked at together, and what is kept of those before */
-#define KEEP  65536 /* words that a state has room for between two texts */
-#define BLOCK 64    /* octets whose blanks are found together */
+#define PART 2048  /* words that are looked at together, and what is kept of those before */
+#define KEEP 65536 /* words that a state has room for between two texts */
 
 struct sift {
 	const struct def_sieve *s;
@@ -210,18 +209,18 @@ WIDE_BODY size_t hits_take(struct sift *f, bool end, bool fast)
  */
 WIDE_BODY size_t blanks_find(const uint8_t *p, size_t i, size_t len, uint32_t *at, size_t room, size_t *ret_n)
 {
-	uint8_t last[BLOCK];
+	uint8_t last[WIDE_BLOCK];
 	size_t n = 0;
 
-	for (; i < len && n + BLOCK <= room; i += BLOCK) {
+	for (; i < len && n + WIDE_BLOCK <= room; i += WIDE_BLOCK) {
 		const uint8_t *q = p + i;
 		uint64_t m = 0;
-		if (len - i < BLOCK) {
+		if (len - i < WIDE_BLOCK) {
 			memset(last, 0, sizeof(last));
 			memcpy(last, q, len - i);
 			q = last;
 		}
-		for (unsigned k = 0; k < BLOCK; k += WIDE)
+		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE)
 			m |= (uint64_t)wide_mask(wide_is(wide_load(q + k), ' ')) << k;
 		size_t all = n + (size_t)__builtin_popcountll(m);
 		for (unsigned k = 0; k < WIDE; k++, m &= m - 1)
@@ -311,7 +310,7 @@ static void words_keep(struct sift *f, size_t done)
 static size_t lists_place(struct def_sieve_state *st, size_t cap, uint8_t *room)
 {
 	/* and what is written behind the last, or read with it */
-	const size_t all = cap + 2 * BLOCK, size = all * sizeof(uint32_t);
+	const size_t all = cap + 2 * WIDE_BLOCK, size = all * sizeof(uint32_t);
 
 	if (room) {
 		st->at = (uint32_t *)(void *)room;

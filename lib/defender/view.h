@@ -178,7 +178,8 @@ struct def_facts {
 	size_t tags, selectors; /* characters seen */
 	size_t splits;          /* words: stretches of single letters */
 	size_t leets;           /* words with digits in the place of letters */
-	size_t ones_from, ones_to; /* leet: where words with a 1 are, which may be two letters; to 0: nowhere */
+	size_t ones_from;       /* leet: where words with a 1 are, which may be two letters; */
+	size_t ones_to;         /* 0: nowhere */
 	bool joins;             /* glue: markup without which words change */
 	bool failed;            /* out of memory */
 };

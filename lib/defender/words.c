@@ -414,14 +414,15 @@ static wide leet_digits(wide v)
 	       wide_is(v, '|') | wide_is(v, '+');
 }
 
-#define LEET_BLOCK 64 /* octets that are looked at together, the first and the last two for what stands beside them */
-
-/* The next digit behind a letter and before one, or before another digit and that; @p len - 1 or more: none. */
+/*
+ * The next digit behind a letter and before one, or before another digit and that; @p len - 1 or more: none. A block's
+ * first octet and its last two are looked at for what stands beside them.
+ */
 static size_t leet_find(const uint8_t *in, size_t i, size_t len)
 {
-	for (; i - 1 + LEET_BLOCK <= len; i += LEET_BLOCK - 3) {
+	for (; i - 1 + WIDE_BLOCK <= len; i += WIDE_BLOCK - 3) {
 		uint64_t digits = 0, letters = 0;
-		for (unsigned k = 0; k < LEET_BLOCK; k += WIDE) {
+		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
 			wide v = wide_load(in + i - 1 + k);
 			digits |= (uint64_t)wide_mask(leet_digits(v)) << k;
 			letters |= (uint64_t)wide_mask(wide_range(v, 'a', 'z')) << k;
@@ -431,8 +432,9 @@ static size_t leet_find(const uint8_t *in, size_t i, size_t len)
 		if (m)
 			return i - 1 + (size_t)__builtin_ctzll(m);
 	}
-	while (i + 1 < len && (!leet_digit(in[i]) || !letter(in[i - 1]) ||
-			       !(letter(in[i + 1]) || (i + 2 < len && leet_digit(in[i + 1]) && letter(in[i + 2])))))
+	while (i + 1 < len &&
+	       (!leet_digit(in[i]) || !letter(in[i - 1]) ||
+		!(letter(in[i + 1]) || (i + 2 < len && leet_digit(in[i + 1]) && letter(in[i + 2])))))
 		i++;
 	return i;
 }
