@@ -441,7 +441,8 @@ static size_t leet_find(const uint8_t *in, size_t i, size_t len)
 
 /*
  * The words near those that leet_word() knows, each read as letters; two blanks where some are left out. With
- * arg->mode 1 a 1 is an l and no i: only near those, which are at f->ones_from or behind it, and before f->ones_to.
+ * arg->mode 1 a 1 is an l and no i: only where there is one, from arg->from on and before arg->to, which mode 0 has
+ * put into the facts.
  */
 void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
