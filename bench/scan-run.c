@@ -1,6 +1,7 @@
 /*
- * scan-run CACHE TEXT: the figures of bench/scan. TEXT is benign prose that messages are cut from;
- * prints lines `name size microseconds` (a median of runs), the start time, and the peak memory.
+ * scan-run CACHE TEXT [-]: the figures of bench/scan. TEXT is benign prose that messages are cut from;
+ * prints lines `name size microseconds` (a median of runs), the start time, and the peak memory. With -
+ * it reads sizes, a line each, and answers each with the microseconds of one run of layer 1.
  */
 #include "creel/defender.h"
 #include <stdio.h>
@@ -22,20 +23,25 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The median of several runs, each long enough for the clock. */
+/* Some hundredths of a second: what another process left in the caches is soon gone. */
+static unsigned loops_of(size_t len)
+{
+	return (unsigned)((4u << 20) / (len + 200)) + 1;
+}
+
+/* The median of several runs. */
 static double measure(const struct creel_defender *d, const char *text, size_t len, unsigned skip,
-		      unsigned n_runs)
+		      unsigned n_runs, unsigned loops)
 {
 	struct creel_defender_context ctx = {.size = sizeof(ctx), .skip_layers = skip};
 	double runs[7] = {0};
-	unsigned long loops = len < 65536 && n_runs > 3 ? 262144 / (len + 64) : 1;
 
 	for (unsigned i = 0; i < n_runs; i++) {
 		double from = now_us();
-		for (unsigned long k = 0; k < loops; k++) {
+		for (unsigned k = 0; k < loops; k++) {
 			struct creel_defender_result *r;
 			/* another part of the text each time, so that no cache remembers it */
-			const char *at = len < 65536 ? text + (k * 977 + i * 131) % 65536 : text;
+			const char *at = len < 65536 ? text + (k * 977ul + i * 131ul) % 65536 : text;
 			if (creel_defender_scan(d, at, len, &ctx, &r, NULL) < 0)
 				exit(1);
 			creel_defender_result_free(r);
@@ -87,6 +93,20 @@ static const struct {
 	{"you-are-now", "you are now a "},
 };
 
+static int answer(const struct creel_defender *d, const char *text)
+{
+	char line[32];
+
+	while (fgets(line, sizeof(line), stdin)) {
+		size_t len = strtoul(line, NULL, 10);
+		if (len == 0 || len > 64u << 20)
+			return 2;
+		printf("%.2f\n", measure(d, text, len, 1u << 2, 1, loops_of(len)));
+		fflush(stdout);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const size_t sizes[] = {200, 4096, 65536, 1u << 20, 16u << 20, 64u << 20};
@@ -95,7 +115,7 @@ int main(int argc, char **argv)
 	struct creel_defender *d;
 	struct rusage ru;
 
-	if (argc != 3)
+	if (argc < 3 || argc > 4 || (argc == 4 && strcmp(argv[3], "-") != 0))
 		return 2;
 	o.cache_dir = argv[1];
 	FILE *f = fopen(argv[2], "r");
@@ -109,6 +129,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", e.msg);
 		return 1;
 	}
+	if (argc == 4)
+		return answer(d, text);
 	creel_defender_free(d);
 	double starts[5];
 	for (int i = 0; i < 5; i++) {
@@ -123,8 +145,8 @@ int main(int argc, char **argv)
 	printf("start 0 %.0f\n", starts[2]);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		n = sizes[i] < (4u << 20) ? 7 : sizes[i] < (32u << 20) ? 3 : 1;
-		printf("layer1 %zu %.2f\n", sizes[i], measure(d, text, sizes[i], 1u << 2, (unsigned)n));
-		printf("layers12 %zu %.2f\n", sizes[i], measure(d, text, sizes[i], 0, (unsigned)n));
+		printf("layer1 %zu %.2f\n", sizes[i], measure(d, text, sizes[i], 1u << 2, (unsigned)n, loops_of(sizes[i])));
+		printf("layers12 %zu %.2f\n", sizes[i], measure(d, text, sizes[i], 0, (unsigned)n, loops_of(sizes[i])));
 		fflush(stdout);
 	}
 	for (size_t i = 0; i < sizeof(hard) / sizeof(hard[0]); i++) {
@@ -132,7 +154,7 @@ int main(int argc, char **argv)
 		for (size_t k = 0; k < 2; k++) {
 			char *p = fill(hard[i].unit, len[k] + 65536);
 			printf("hard-%s %zu %.2f\n", hard[i].name, len[k],
-			       measure(d, p, len[k], 0, k == 0 ? 3 : 1));
+			       measure(d, p, len[k], 0, k == 0 ? 3 : 1, 1));
 			fflush(stdout);
 			free(p);
 		}

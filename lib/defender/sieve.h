@@ -21,7 +21,8 @@ struct def_stretch {
 struct def_sieve_state {
 	void *room; /* of the lists */
 	size_t cap_words;
-	uint32_t *at, *no;    /* of each word: where it begins, and its number */
+	uint32_t *at;         /* of each word: where the blank before it is, */
+	int32_t *no;          /* its number, */
 	uint8_t *begin, *key; /* and its kinds */
 	uint32_t *first;      /* of each number: the first word that has it */
 	uint32_t *hits;       /* words that are asked for */

@@ -6,6 +6,7 @@
 #include "sift.h"
 #include "base/cleanup.h"
 #include "wide.h"
+#include <assert.h>
 #include <string.h>
 
 #define PART 2048  /* words that are looked at together, and what is kept of those before */
@@ -16,8 +17,7 @@ struct sift {
 	struct def_sieve_state *st;
 	const uint8_t *p;
 	size_t len;
-	uint32_t base,
-		no; /* the first word's number, and the last one's; loop words have none of their own */
+	int32_t no; /* the last word's number among those that are kept; loop words have none of their own */
 	size_t n, n_hits;
 	bool cut; /* there were words before the first that is kept */
 	unsigned turn;
@@ -32,40 +32,31 @@ void def_sieve_state_fini(struct def_sieve_state *st, const struct def_sieve *s)
 }
 
 /* The octets of a word, blanks behind the text's end. */
-static inline void text_at(const struct sift *f, size_t at, uint64_t text[2])
+static inline wide text_at(const struct sift *f, size_t at)
 {
-	if (f->len - at >= 16) {
-		memcpy(text, f->p + at, 16);
-	} else {
-		memset(text, ' ', 16);
-		memcpy(text, f->p + at, f->len - at);
-	}
+	wide text = wide_all(' ');
+
+	if (f->len - at >= sizeof(text))
+		return wide_load(f->p + at);
+	memcpy(&text, f->p + at, f->len - at);
+	return text;
 }
 
-/* The first so many octets of sixteen. */
-#define FIRST(n) ((UINT64_C(1) << (n)*8) - 1)
-static const uint64_t octets[16][2] = {
-	{FIRST(0), 0},          {FIRST(1), 0},          {FIRST(2), 0},          {FIRST(3), 0},
-	{FIRST(4), 0},          {FIRST(5), 0},          {FIRST(6), 0},          {FIRST(7), 0},
-	{UINT64_MAX, FIRST(0)}, {UINT64_MAX, FIRST(1)}, {UINT64_MAX, FIRST(2)}, {UINT64_MAX, FIRST(3)},
-	{UINT64_MAX, FIRST(4)}, {UINT64_MAX, FIRST(5)}, {UINT64_MAX, FIRST(6)}, {UINT64_MAX, FIRST(7)},
-};
-
-static inline bool stands(const struct form *f, const uint64_t text[2])
+static inline bool stands(const struct form *f, wide text)
 {
-	const uint64_t *m = octets[f->len % 16];
-	uint64_t w[2];
+	wide form;
+	unsigned all = (1u << f->len) - 1;
 
-	memcpy(w, f, sizeof(w));
-	return !(((text[0] ^ w[0]) & m[0]) | ((text[1] ^ w[1]) & m[1]));
+	static_assert(sizeof(form) == sizeof(*f), "one load");
+	memcpy(&form, f, sizeof(form));
+	return (wide_mask((wide)(form == text)) & all) == all;
 }
 
-/* Is the word, which is of the kinds of the step's words, one of them? */
-static bool step_has(const struct sift *f, const struct step *t, size_t at)
+/* Is the word, which is of the kinds of the step's words, one of them? @p blank: where the one before it is */
+static bool step_has(const struct sift *f, const struct step *t, size_t blank)
 {
-	uint64_t text[2] = {0};
+	const wide text = text_at(f, blank + 1);
 
-	text_at(f, at, text);
 	for (size_t i = 0; i < t->n_forms; i++)
 		if (stands(&f->s->forms[t->first_form + i], text))
 			return true;
@@ -103,16 +94,16 @@ WIDE_FAST static inline unsigned kinds_fast(const struct step *t, const uint8_t 
 #endif
 
 /* The first word that is kept whose number is @p no or more. */
-static inline size_t first_of(const struct sift *f, uint32_t no)
+static inline size_t first_of(const struct sift *f, int32_t no)
 {
-	return no <= f->base ? 0 : no > f->no ? f->n : f->st->first[no - f->base];
+	return no <= 0 ? 0 : no > f->no ? f->n : f->st->first[no];
 }
 
 /* Does one of the step's words stand near enough to word @p i? */
 WIDE_BODY bool near(const struct sift *f, const struct step *t, size_t i, bool fast)
 {
 	const struct def_sieve_state *st = f->st;
-	size_t end = first_of(f, st->no[i] + t->after + 1u);
+	size_t end = first_of(f, st->no[i] + t->after + 1);
 
 	for (size_t k = first_of(f, st->no[i] - t->before); k < end; k += WIDE) {
 		unsigned m = fast ? kinds_fast(t, st->begin + k, st->key + k)
@@ -130,11 +121,11 @@ static void candidate(struct sift *f, const struct chain *c, size_t i)
 {
 	struct def_sieve_state *st = f->st;
 	struct def_stretch now = {.groups = 1u << c->group};
-	size_t k = first_of(f, st->no[i] - c->before - 1u);
+	size_t k = first_of(f, st->no[i] - c->before - 1);
 
-	now.from = k > 0 || f->cut ? st->at[k] - 1 : 0;
-	k = first_of(f, st->no[i] + c->after + 1u);
-	now.to = k < f->n ? st->at[k] : f->len;
+	now.from = k > 0 || f->cut ? st->at[k] : 0;
+	k = first_of(f, st->no[i] + c->after + 1);
+	now.to = k < f->n ? st->at[k] + 1 : f->len;
 	while (st->n > 0 && st->stretches[st->n - 1].to >= now.from) {
 		const struct def_stretch *last = &st->stretches[--st->n];
 		now.from = MIN(now.from, last->from);
@@ -158,7 +149,7 @@ static inline size_t word_find(const struct def_sieve *s, uint64_t key)
 }
 
 /* The words of @p key that stand at word @p at, and the chains that ask for them. */
-WIDE_BODY void asked(struct sift *f, const uint64_t text[2], size_t at, uint64_t key, bool fast)
+WIDE_BODY void asked(struct sift *f, wide text, size_t at, uint64_t key, bool fast)
 {
 	const struct def_sieve *s = f->s;
 
@@ -186,11 +177,12 @@ WIDE_BODY size_t hits_take(struct sift *f, bool end, bool fast)
 
 	for (; k < f->n_hits; k++) {
 		size_t i = st->hits[k];
-		uint64_t text[2] = {0};
 		if (!end && f->no - st->no[i] <= SHAPE_FAR)
 			break;
-		text_at(f, st->at[i], text);
-		uint64_t key = def_word_key(text[0]);
+		const wide text = text_at(f, st->at[i] + 1u);
+		uint64_t key;
+		memcpy(&key, &text, sizeof(key));
+		key = def_word_key(key);
 		uint32_t h4 = def_word_four((uint32_t)key);
 		asked(f, text, i, key, fast);
 		if (!(f->s->four[h4 >> 2] >> (h4 & 3) * 2 & DEF_WORD_OPEN))
@@ -205,11 +197,15 @@ WIDE_BODY size_t hits_take(struct sift *f, bool end, bool fast)
 
 /*
  * The places of blanks from @p i on, as many as there is room for; more is written than is said.
+ *
+ * @param ret_twice  a blank stands behind a blank
  * @return where the next may be
  */
-WIDE_BODY size_t blanks_find(const uint8_t *p, size_t i, size_t len, uint32_t *at, size_t room, size_t *ret_n)
+WIDE_BODY size_t blanks_find(const uint8_t *p, size_t i, size_t len, uint32_t *at, size_t room, size_t *ret_n,
+			     bool *ret_twice)
 {
 	uint8_t last[WIDE_BLOCK];
+	uint64_t twice = 0, before = 0;
 	size_t n = 0;
 
 	for (; i < len && n + WIDE_BLOCK <= room; i += WIDE_BLOCK) {
@@ -222,6 +218,8 @@ WIDE_BODY size_t blanks_find(const uint8_t *p, size_t i, size_t len, uint32_t *a
 		}
 		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE)
 			m |= (uint64_t)wide_mask(wide_is(wide_load(q + k), ' ')) << k;
+		twice |= m & (m << 1 | before);
+		before = m >> 63;
 		size_t all = n + (size_t)__builtin_popcountll(m);
 		for (unsigned k = 0; k < WIDE; k++, m &= m - 1)
 			at[n++] = (uint32_t)(i + (size_t)__builtin_ctzll(m | (uint64_t)1 << 63));
@@ -230,75 +228,115 @@ WIDE_BODY size_t blanks_find(const uint8_t *p, size_t i, size_t len, uint32_t *a
 		n = all;
 	}
 	*ret_n = n;
+	*ret_twice = twice != 0;
 	return MIN(i, len);
+}
+
+/* The first so many octets of eight. */
+#define FIRST(n) ((UINT64_C(1) << (n)*8) - 1)
+static const uint64_t octets[9] = {FIRST(0), FIRST(1), FIRST(2), FIRST(3),  FIRST(4),
+				   FIRST(5), FIRST(6), FIRST(7), UINT64_MAX};
+
+/* The lists while words are put into them. What is stored does not change where they are. */
+struct lists {
+	const struct def_sieve *s;
+	int32_t *no;
+	uint32_t *first, *hits;
+	uint8_t *begin, *key;
+	size_t n_hits, last; /* last: the last word's number */
+};
+
+/* Word @p n, of @p key. */
+WIDE_BODY void list(struct lists *l, size_t n, uint64_t key)
+{
+	uint64_t mixed = def_word_mix(key);
+	uint32_t h = def_word_hash(mixed), h4 = def_word_four((uint32_t)key);
+	unsigned four = l->s->four[h4 >> 2] >> (h4 & 3) * 2;
+
+	l->last += 1 ^ (four & DEF_WORD_LOOP);
+	l->no[n] = (int32_t)l->last;
+	l->begin[n] = def_word_begin_kind(key);
+	l->key[n] = def_word_key_kind(mixed);
+	l->first[l->last + 1] = (uint32_t)n + 1;
+	l->hits[l->n_hits] = (uint32_t)n;
+	l->n_hits += ((unsigned)(l->s->asked[h >> 6] >> (h & 63)) | four / DEF_WORD_OPEN) & 1;
 }
 
 /* Words from the blank at or behind @p i on, as many as there is room for. @return the blank behind them */
 WIDE_BODY size_t words_take(struct sift *f, size_t i)
 {
-	const struct def_sieve *s = f->s;
 	const struct def_sieve_state *st = f->st;
-	const uint8_t *p = f->p, *fours = s->four;
-	const uint64_t *all_asked = s->asked;
+	const uint8_t *p = f->p;
 	const size_t len = f->len;
-	const uint32_t base = f->base;
-	uint32_t *at = st->at, *nos = st->no, *first = st->first + 1, *hits = st->hits, no = f->no - base;
-	uint8_t *begin = st->begin,
-		*kinds = st->key; /* what is stored here does not change the lists' places */
-	size_t n = f->n, n_hits = f->n_hits, n_blanks, blanks = n;
+	struct lists l = {
+		.s = f->s,
+		.no = st->no,
+		.first = st->first,
+		.hits = st->hits,
+		.begin = st->begin,
+		.key = st->key,
+		.n_hits = f->n_hits,
+		.last = (size_t)f->no,
+	};
+	uint32_t *at = st->at;
+	size_t n = f->n, end = 0;
+	bool twice;
 
-	i = blanks_find(p, i, len, at + n, st->cap_words - n, &n_blanks);
-	if (n_blanks > 0 && i == len &&
-	    at[n + n_blanks - 1] + 1 < len) { /* the last word has no blank behind it */
-		at[n + n_blanks++] = (uint32_t)len;
+	i = blanks_find(p, i, len, at + n, st->cap_words - n, &end, &twice);
+	if (end == 0)
+		return len;
+	end += n;
+	if (i == len && at[end - 1] + 1u < len) /* the last word has no blank behind it */
+		at[end++] = (uint32_t)len;
+	size_t k = n, plain = twice ? n : end - 1, next = at[end - 1];
+	while (plain > n && at[plain - 1] + 1 + sizeof(uint64_t) > len)
+		plain--;
+	for (; k < plain; k++) { /* most words: a place is the one of its blank already */
+		uint64_t key, size = at[k + 1] - at[k];
+		memcpy(&key, p + at[k] + 1, sizeof(key));
+		list(&l, k, key & octets[MIN(size, sizeof(key))]);
 	}
-	size_t from = n_blanks > 0 ? at[blanks] + 1 : 0;
-	for (size_t k = blanks + 1; k < blanks + n_blanks; k++) {
-		size_t end = at[k], size = end - from;
+	for (n = k; k + 1 < end; k++) {
+		size_t size = at[k + 1] - at[k], from = at[k] + 1u;
 		uint64_t key = 0x2020202020202020u;
-		if (len - from >= sizeof(key))
-			memcpy(&key, p + from, sizeof(key));
-		else
-			memcpy(&key, p + from, len - from);
-		key &= octets[MIN(size + 1, sizeof(key))][0];
-		uint64_t mixed = def_word_mix(key);
-		uint32_t h = def_word_hash(mixed), h4 = def_word_four((uint32_t)key);
-		unsigned four = fours[h4 >> 2] >> (h4 & 3) * 2;
-		unsigned is = size > 0, loop = four & DEF_WORD_LOOP;
-		unsigned hit = (unsigned)(all_asked[h >> 6] >> (h & 63)) | four / DEF_WORD_OPEN;
-		no += is & ~loop;
-		at[n] = (uint32_t)from;
-		nos[n] = base + no;
-		begin[n] = def_word_begin_kind(key);
-		kinds[n] = def_word_key_kind(mixed);
-		hits[n_hits] = (uint32_t)n;
-		n_hits += is & hit;
-		n += is;
-		first[no] = (uint32_t)n;
-		from = end + 1;
+		if (size == 1)
+			continue;
+		memcpy(&key, p + from, MIN(len - from, sizeof(key)));
+		at[n] = at[k];
+		list(&l, n++, key & octets[MIN(size, sizeof(key))]);
 	}
-	f->no = base + no;
+	f->no = (int32_t)l.last;
 	f->n = n;
-	f->n_hits = n_hits;
-	return i == len || n_blanks == 0 ? len : from - 1;
+	f->n_hits = l.n_hits;
+	return i == len ? len : next;
+}
+
+/* Each a function of its own, for the sake of the processor's few registers. */
+WIDE_FAST static __attribute__((noinline)) size_t words_fast(struct sift *f, size_t i)
+{
+	return words_take(f, i);
+}
+
+static __attribute__((noinline)) size_t words_plain(struct sift *f, size_t i)
+{
+	return words_take(f, i);
 }
 
 /* Keep what the @p done first hits do not need any more; that is all but a few words, or there is more room. */
 static void words_keep(struct sift *f, size_t done)
 {
 	struct def_sieve_state *st = f->st;
-	uint32_t least = f->no - 2 * SHAPE_FAR - 4;
+	int32_t least = MAX(f->no - 2 * SHAPE_FAR - 4, 0);
 	size_t from = first_of(f, least), n = f->n - from, hit = 0;
 
 	memmove(st->at, st->at + from, n * sizeof(*st->at));
-	memmove(st->no, st->no + from, n * sizeof(*st->no));
+	for (size_t k = 0; k < n; k++)
+		st->no[k] = st->no[from + k] - least;
 	memmove(st->begin, st->begin + from, n);
 	memmove(st->key, st->key + from, n);
-	if (least > f->base) {
-		for (uint32_t no = least; no <= f->no + 1; no++)
-			st->first[no - least] = st->first[no - f->base] - (uint32_t)from;
-		f->base = least;
-	}
+	for (int32_t no = least; least > 0 && no <= f->no + 1; no++)
+		st->first[no - least] = st->first[no] - (uint32_t)from;
+	f->no -= least;
 	for (size_t k = done; k < f->n_hits; k++)
 		st->hits[hit++] = st->hits[k] - (uint32_t)from;
 	f->n = n;
@@ -314,7 +352,7 @@ static size_t lists_place(struct def_sieve_state *st, size_t cap, uint8_t *room)
 
 	if (room) {
 		st->at = (uint32_t *)(void *)room;
-		st->no = (uint32_t *)(void *)(room + size);
+		st->no = (int32_t *)(void *)(room + size);
 		st->first = (uint32_t *)(void *)(room + 2 * size);
 		st->hits = (uint32_t *)(void *)(room + 3 * size);
 		st->begin = room + 4 * size;
@@ -338,7 +376,7 @@ static int words_room(struct sift *f)
 	if (old.room) {
 		memcpy(st->at, old.at, f->n * sizeof(*old.at));
 		memcpy(st->no, old.no, f->n * sizeof(*old.no));
-		memcpy(st->first, old.first, (f->no - f->base + 2) * sizeof(*old.first));
+		memcpy(st->first, old.first, ((size_t)f->no + 2) * sizeof(*old.first));
 		memcpy(st->hits, old.hits, f->n_hits * sizeof(*old.hits));
 		memcpy(st->begin, old.begin, f->n);
 		memcpy(st->key, old.key, f->n);
@@ -358,7 +396,7 @@ WIDE_BODY int sift(struct sift *f, bool fast)
 			return CREEL_E_NOMEM;
 		if (i == 0)
 			f->st->first[0] = f->st->first[1] = 0;
-		i = words_take(f, i);
+		i = fast ? words_fast(f, i) : words_plain(f, i);
 		end = i >= f->len;
 		size_t done = hits_take(f, end, fast);
 		if (!end)
@@ -380,8 +418,7 @@ static int sift_plain(struct sift *f)
 int def_sieve_sift(const struct def_sieve *s, struct def_sieve_state *st, const uint8_t *words, size_t len,
 		   unsigned *ret_turn)
 {
-	struct sift f = {
-		.s = s, .st = st, .p = words, .len = len, .base = 4 * SHAPE_FAR, .no = 4 * SHAPE_FAR};
+	struct sift f = {.s = s, .st = st, .p = words, .len = len};
 
 	st->n = 0;
 	int r = s->plain ? sift_plain(&f) : sift_fast(&f);

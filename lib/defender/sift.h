@@ -84,16 +84,16 @@ static inline uint32_t def_word_hash(uint64_t mixed)
 
 static inline uint8_t def_word_key_kind(uint64_t mixed)
 {
-	return (uint8_t)(mixed >> (64 - DEF_WORD_HASH - 7)) % DEF_KINDS;
+	return (uint8_t)(mixed >> (64 - 7)) % DEF_KINDS;
+}
+
+static inline uint32_t def_word_four(uint32_t four)
+{
+	return (four * 0x9e3779b1u) >> (32 - DEF_WORD_FOUR);
 }
 
 /* Of a word's first three octets: every word that is asked for has them, or ends before. */
 static inline uint8_t def_word_begin_kind(uint64_t key)
 {
 	return (uint8_t)(((uint32_t)key << 8) * 0x9e3779b1u >> 25);
-}
-
-static inline uint32_t def_word_four(uint32_t four)
-{
-	return (four * 0x9e3779b1u) >> (32 - DEF_WORD_FOUR);
 }
