@@ -8,15 +8,24 @@
 #define QP_NEAR 400 /* octets in which five marks of quoted-printable stand, or it is none */
 #define RUN_MIN 16  /* characters of an encoded run: 12 octets of base64, 8 of hexadecimal */
 
+/* 1 + the value of a digit of base64, of either alphabet. */
+static const uint8_t b64_of[256] = {
+#define D(c, v) [c] = (v) + 1
+	D('A', 0),  D('B', 1),  D('C', 2),  D('D', 3),  D('E', 4),  D('F', 5),  D('G', 6),  D('H', 7),
+	D('I', 8),  D('J', 9),  D('K', 10), D('L', 11), D('M', 12), D('N', 13), D('O', 14), D('P', 15),
+	D('Q', 16), D('R', 17), D('S', 18), D('T', 19), D('U', 20), D('V', 21), D('W', 22), D('X', 23),
+	D('Y', 24), D('Z', 25), D('a', 26), D('b', 27), D('c', 28), D('d', 29), D('e', 30), D('f', 31),
+	D('g', 32), D('h', 33), D('i', 34), D('j', 35), D('k', 36), D('l', 37), D('m', 38), D('n', 39),
+	D('o', 40), D('p', 41), D('q', 42), D('r', 43), D('s', 44), D('t', 45), D('u', 46), D('v', 47),
+	D('w', 48), D('x', 49), D('y', 50), D('z', 51), D('0', 52), D('1', 53), D('2', 54), D('3', 55),
+	D('4', 56), D('5', 57), D('6', 58), D('7', 59), D('8', 60), D('9', 61), D('+', 62), D('-', 62),
+	D('/', 63), D('_', 63),
+#undef D
+};
+
 static int b64(uint8_t c)
 {
-	if ((uint8_t)((c | 32) - 'a') < 26)
-		return c >= 'a' ? c - 'a' + 26 : c - 'A';
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+' || c == '-')
-		return 62;
-	return c == '/' || c == '_' ? 63 : -1;
+	return (int)b64_of[c] - 1;
 }
 
 static int hex(uint8_t c)
@@ -63,6 +72,22 @@ static wide pairs_wide(wide v)
 	       wide_is(low, ',') | wide_is(low, '\n' | 0x20);
 }
 
+/*
+ * Both at less cost, and with more octets than they have: most of a text has neither sixteen octets without a blank
+ * nor as many without a letter behind f.
+ */
+static wide maybe_run(wide v)
+{
+	return ~wide_range(v, ' ', '*');
+}
+
+static wide maybe_pairs(wide v)
+{
+	wide low = v | wide_all(0x20);
+
+	return ~wide_range(low, 'g', 'z') | wide_is(low, 'x');
+}
+
 /* Where RUN_MIN bits of @p m in a row begin. */
 static uint64_t rows_of_run(uint64_t m)
 {
@@ -73,22 +98,39 @@ static uint64_t rows_of_run(uint64_t m)
 	return m & m >> 8;
 }
 
+/* Of a block: where a run of RUN_MIN may begin, or such a row of pairs. */
+static uint64_t runs_at(const uint8_t *in)
+{
+	uint64_t runs = 0, pairs = 0;
+
+	for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
+		wide v = wide_load(in + k);
+		runs |= (uint64_t)wide_mask(maybe_run(v)) << k;
+		pairs |= (uint64_t)wide_mask(maybe_pairs(v)) << k;
+	}
+	if (!(rows_of_run(runs) | rows_of_run(pairs)))
+		return 0;
+	runs = pairs = 0;
+	for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
+		wide v = wide_load(in + k);
+		runs |= (uint64_t)wide_mask(run_wide(v)) << k;
+		pairs |= (uint64_t)wide_mask(pairs_wide(v)) << k;
+	}
+	return rows_of_run(runs) | rows_of_run(pairs);
+}
+
 /*
  * The next place where a run of RUN_MIN may begin, or such a row of pairs: none is missed, what is found may be
  * something else.
  */
-static size_t run_next(const uint8_t *in, size_t i, size_t len)
+static size_t run_next(struct known *known, const uint8_t *in, size_t i, size_t len)
 {
-	for (; i + WIDE_BLOCK <= len; i += WIDE_BLOCK - RUN_MIN + 1) {
-		uint64_t runs = 0, pairs = 0;
-		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
-			wide v = wide_load(in + i + k);
-			runs |= (uint64_t)wide_mask(run_wide(v)) << k;
-			pairs |= (uint64_t)wide_mask(pairs_wide(v)) << k;
-		}
-		uint64_t m = rows_of_run(runs) | rows_of_run(pairs);
-		if (m)
-			return i + (size_t)__builtin_ctzll(m);
+	if (known_next(known, &i))
+		return i;
+	for (; i + WIDE_BLOCK <= len; i = known->to) {
+		*known = (struct known){i, i + WIDE_BLOCK - RUN_MIN + 1, runs_at(in + i)};
+		if (known->bits)
+			return i + (size_t)__builtin_ctzll(known->bits);
 	}
 	return i;
 }
@@ -165,7 +207,7 @@ static bool may_be_text(const uint8_t *in, size_t from, size_t to)
 		out[n + 1] = (uint8_t)(v[1] << 4 | v[2] >> 2);
 		out[n + 2] = (uint8_t)(v[2] << 6 | v[3]);
 	}
-	for (size_t i = 0; i < n;) {
+	for (size_t i = 0; i < n && bad * 16 <= most;) {
 		size_t text = def_text_at(out + i, n - i, true); /* what is not there yet is taken for good */
 		bad += text == 0;
 		i += text ? text : 1;
@@ -224,13 +266,15 @@ static size_t hex_pairs(const uint8_t *in, size_t i, size_t len, size_t *ret_pai
 
 int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 {
+	struct known known = {0};
+
 	for (size_t i = 0; i < len;) {
 		if (!is_b64(in[i])) {
 			i++;
 			continue;
 		}
 		if (i == 0 || !is_b64(in[i - 1])) { /* at a run's beginning: is it a long one? */
-			size_t next = run_next(in, i, len);
+			size_t next = run_next(&known, in, i, len);
 			if (next > i) {
 				i = next;
 				continue;
@@ -417,9 +461,11 @@ static bool is_mark(uint8_t c)
  * The next mark from @p i on, which is not the first octet, behind something else than a blank or a tag, and, but for a
  * tag's, before no blank. A block's first octet and its last are looked at for what stands beside them.
  */
-static size_t mark_next(const uint8_t *in, size_t i, size_t len)
+static size_t mark_next(struct known *known, const uint8_t *in, size_t i, size_t len)
 {
-	for (; i - 1 + WIDE_BLOCK <= len; i += WIDE_BLOCK - 2) {
+	if (known_next(known, &i))
+		return i;
+	for (; i - 1 + WIDE_BLOCK <= len; i = known->to) {
 		uint64_t tags = 0, others = 0, blanks = 0, closes = 0;
 		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
 			wide v = wide_load(in + i - 1 + k);
@@ -431,8 +477,9 @@ static size_t mark_next(const uint8_t *in, size_t i, size_t len)
 		}
 		uint64_t m = (tags | (others & ~(blanks >> 1))) & ~((blanks | closes) << 1) &
 			     (UINT64_MAX >> 1) & ~UINT64_C(1);
+		*known = (struct known){i, i + WIDE_BLOCK - 2, m >> 1};
 		if (m)
-			return i - 1 + (size_t)__builtin_ctzll(m);
+			return i + (size_t)__builtin_ctzll(known->bits);
 	}
 	while (i < len && (!is_mark(in[i]) || in[i - 1] <= ' ' || in[i - 1] == '>'))
 		i++;
@@ -467,9 +514,10 @@ static bool joins(const uint8_t *in, size_t i, size_t n)
 void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	struct def_facts *f = facts;
+	struct known known = {0};
 	size_t done = 0, until = 0; /* put so far; to be put because of the last place */
 
-	for (size_t i = 1; (i = mark_next(in, i, len)) < len; i++) {
+	for (size_t i = 1; (i = mark_next(&known, in, i, len)) < len; i++) {
 		if (def_done(s, 0))
 			return;
 		const struct def_mark *mark = !s->out ? def_jump(s, i) : NULL;

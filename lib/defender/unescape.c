@@ -7,7 +7,6 @@
 #include "wide.h"
 
 static const uint8_t special[256] = {['%'] = 1, ['&'] = 1, ['\\'] = 1, [0x1b] = 1};
-static const uint8_t specials[4] = {'%', '&', '\\', 0x1b};
 
 static int hex1(uint8_t c)
 {
@@ -222,10 +221,50 @@ static size_t escape_at(const uint8_t *p, size_t len, uint8_t out[4], size_t *re
 	return n;
 }
 
+/* An escape: where it is, how long, and what it stands for. */
+struct escape {
+	size_t at, len; /* at the text's end: none */
+	uint8_t out[4];
+	size_t n_out;
+};
+
+/* The next escape from @p i on, of a text of @p len octets. */
+static struct escape escape_next(const uint8_t *in, size_t i, size_t len)
+{
+	struct escape e = {.at = len};
+
+	for (; len - i >= WIDE_BLOCK; i += WIDE_BLOCK) {
+		uint64_t m = 0;
+		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
+			wide v = wide_load(in + i + k);
+			m |= (uint64_t)wide_mask(wide_is(v, '%') | wide_is(v, '&') | wide_is(v, '\\') |
+						 wide_is(v, 0x1b))
+			     << k;
+		}
+		for (; m; m &= m - 1) {
+			size_t at = i + (size_t)__builtin_ctzll(m);
+			e.len = escape_at(in + at, len - at, e.out, &e.n_out);
+			if (e.len > 0) {
+				e.at = at;
+				return e;
+			}
+		}
+	}
+	for (; i < len; i++) {
+		if (!special[in[i]])
+			continue;
+		e.len = escape_at(in + i, len - i, e.out, &e.n_out);
+		if (e.len > 0) {
+			e.at = i;
+			return e;
+		}
+	}
+	return e;
+}
+
 void def_unescape(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	struct def_facts *f = facts;
-	uint8_t out[4];
 
 	for (size_t i = 0; i < len && !def_done(s, 0);) {
 		const struct def_mark *mark = s->out ? NULL : def_jump(s, i);
@@ -233,35 +272,22 @@ void def_unescape(const uint8_t *in, size_t len, const struct def_arg *arg, stru
 			i = mark->in;
 		else if (s->at >= def_mark_due(s))
 			def_mark(s, i, s->at, 0);
-		size_t from = i, n_out = 0, n;
-		i = wide_find4(in, i, len, specials);
-		def_put_run(s, in + from, i - from, from);
-		if (i == len)
+		const struct escape e = escape_next(in, i, len);
+		def_put_run(s, in + i, e.at - i, i);
+		if (e.at == len)
 			break;
-		n = escape_at(in + i, len - i, out, &n_out);
-		if (n == 0) {
-			def_put_run(s, in + i, 1, i);
-			i++;
-			continue;
-		}
-		def_put(s, out, n_out, i, i + n);
+		i = e.at + e.len;
+		def_put(s, e.out, e.n_out, e.at, i);
 		if (f) {
 			f->decoded = true;
-			f->again |= n_out == 1 && special[out[0]] && out[0] != '\\';
-			f->again |= n_out == 1 && out[0] == '\\' && i + n < len &&
-				    memchr("ntrux\\\"U", in[i + n], 8) != NULL;
+			f->again |= e.n_out == 1 && special[e.out[0]] && e.out[0] != '\\';
+			f->again |= e.n_out == 1 && e.out[0] == '\\' && i < len &&
+				    memchr("ntrux\\\"U", in[i], 8) != NULL;
 		}
-		i += n;
 	}
 }
 
 bool def_escapes(const uint8_t *in, size_t len)
 {
-	uint8_t out[4];
-	size_t n_out;
-
-	for (size_t i = 0; (i = wide_find4(in, i, len, specials)) < len; i++)
-		if (escape_at(in + i, len - i, out, &n_out) > 0)
-			return true;
-	return false;
+	return escape_next(in, 0, len).at < len;
 }

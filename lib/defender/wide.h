@@ -76,6 +76,22 @@ static inline size_t wide_find4(const uint8_t *p, size_t i, size_t len, const ui
 	return i;
 }
 
+/* What is known of some octets from @from on: a bit each. */
+struct known {
+	size_t from, to;
+	uint64_t bits;
+};
+
+/* The first octet from @p i on that has its bit, in what is known; else where that ends. @return whether there is one */
+static inline bool known_next(const struct known *k, size_t *i)
+{
+	if (*i < k->from || *i >= k->to)
+		return false;
+	uint64_t m = k->bits >> (*i - k->from);
+	*i = m ? *i + (size_t)__builtin_ctzll(m) : k->to;
+	return m != 0;
+}
+
 /*
  * What only some processors have. A function of both kinds is written once, as a WIDE_BODY with a `fast` that its
  * two callers know: one is WIDE_FAST, and called where wide_fast().

@@ -8,6 +8,7 @@
 #include "foldtab.h"
 #include "view.h"
 #include "wide.h"
+#include <assert.h>
 
 enum { W_SEP = 0, W_WORD, W_NONE, W_HIGH };
 static const uint8_t cls[256] = {
@@ -86,6 +87,11 @@ static const uint8_t leet_as[256] = {['0'] = 'o', ['1'] = 'i', ['2'] = '2', ['3'
 				     ['5'] = 's', ['6'] = '6', ['7'] = 't', ['8'] = 'b', ['9'] = 'g',
 				     ['@'] = 'a', ['$'] = 's', ['!'] = 'i', ['|'] = 'l', ['+'] = 't'};
 
+static bool letter(uint8_t c)
+{
+	return (uint8_t)(c - 'a') < 26;
+}
+
 static bool leet_digit(uint8_t c)
 {
 	return leet_as[c] != 0;
@@ -97,23 +103,30 @@ static bool leet_changes(uint8_t c)
 	return leet_as[c] != 0 && leet_as[c] != c;
 }
 
+/* Octets that leet_changes(), but for those that stand at a word's end as themselves. */
+static wide changes_wide(wide v)
+{
+	return (wide_range(v, '0', '9') & ~wide_is(v & wide_all(0xfb), '2')) | wide_is(v, '@') | wide_is(v, '$') |
+	       wide_is(v, '!');
+}
+
 /* A digit between letters, as in l3tter, that is read as a letter. Two are enough to know. */
 static size_t digits_in_words(const uint8_t *in, size_t len)
 {
 	size_t n = 0, i = 1;
 
-	for (; i + WIDE + 1 <= len && n < 2; i += WIDE) {
-		wide v = wide_load(in + i);
-		wide is = (wide_range(v, '0', '9') & ~(wide_is(v, '2') | wide_is(v, '6'))) | wide_is(v, '@') |
-			  wide_is(v, '$') | wide_is(v, '!');
-		is &= wide_range(wide_load(in + i - 1), 'a', 'z') &
-		      wide_range(wide_load(in + i + 1), 'a', 'z');
-		unsigned m = wide_mask(is);
-		n += m ? 1 + ((m & (m - 1)) != 0) : 0;
+	for (; i - 1 + WIDE_BLOCK <= len && n < 2; i += WIDE_BLOCK - 2) {
+		uint64_t changes = 0, letters = 0;
+		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE)
+			changes |= (uint64_t)wide_mask(changes_wide(wide_load(in + i - 1 + k))) << k;
+		if (!changes)
+			continue;
+		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE)
+			letters |= (uint64_t)wide_mask(wide_range(wide_load(in + i - 1 + k), 'a', 'z')) << k;
+		n += (size_t)__builtin_popcountll(changes & letters << 1 & letters >> 1);
 	}
 	for (; i + 1 < len && n < 2; i++)
-		n += leet_changes(in[i]) && in[i] != '|' && in[i] != '+' && (uint8_t)(in[i - 1] - 'a') < 26 &&
-		     (uint8_t)(in[i + 1] - 'a') < 26;
+		n += leet_changes(in[i]) && in[i] != '|' && in[i] != '+' && letter(in[i - 1]) && letter(in[i + 1]);
 	return n;
 }
 
@@ -338,11 +351,6 @@ void def_words(const uint8_t *in, size_t len, const struct def_arg *arg, struct 
 	}
 }
 
-static bool letter(uint8_t c)
-{
-	return (uint8_t)(c - 'a') < 26;
-}
-
 /* A word in which something stands for a letter: l3tter, pr3v10us, p@ss; and no number, no hash, no e2e. */
 static bool leet_word(const uint8_t *p, size_t n)
 {
@@ -418,9 +426,11 @@ static wide leet_digits(wide v)
  * The next digit behind a letter and before one, or before another digit and that; @p len - 1 or more: none. A block's
  * first octet and its last two are looked at for what stands beside them.
  */
-static size_t leet_find(const uint8_t *in, size_t i, size_t len)
+static size_t leet_find(struct known *known, const uint8_t *in, size_t i, size_t len)
 {
-	for (; i - 1 + WIDE_BLOCK <= len; i += WIDE_BLOCK - 3) {
+	if (known_next(known, &i))
+		return i;
+	for (; i - 1 + WIDE_BLOCK <= len; i = known->to) {
 		uint64_t digits = 0, letters = 0;
 		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
 			wide v = wide_load(in + i - 1 + k);
@@ -429,8 +439,9 @@ static size_t leet_find(const uint8_t *in, size_t i, size_t len)
 		}
 		uint64_t behind = letters >> 1 | (digits >> 1 & letters >> 2),
 			 m = digits & letters << 1 & behind & (UINT64_MAX >> 2);
+		*known = (struct known){i, i + WIDE_BLOCK - 3, m >> 1};
 		if (m)
-			return i - 1 + (size_t)__builtin_ctzll(m);
+			return i + (size_t)__builtin_ctzll(known->bits);
 	}
 	while (i + 1 < len &&
 	       (!leet_digit(in[i]) || !letter(in[i - 1]) ||
@@ -447,10 +458,11 @@ static size_t leet_find(const uint8_t *in, size_t i, size_t len)
 void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	struct def_facts *f = facts;
+	struct known known = {0};
 	size_t done = 0, end = arg->mode == 1 ? MIN(len, arg->to) : len;
 
 	def_put(s, " ", 1, 0, len ? 1 : 0);
-	for (size_t i = MAX(arg->from, (size_t)1); (i = leet_find(in, i, end)) + 1 < end; i++) {
+	for (size_t i = MAX(arg->from, (size_t)1); (i = leet_find(&known, in, i, end)) + 1 < end; i++) {
 		size_t a = i, b = i, least = i > done + LEET_SPAN ? i - LEET_SPAN : done;
 		while (a > least && leet_octet(in[a - 1]))
 			a--;
@@ -493,18 +505,24 @@ static size_t char_len(uint8_t c)
 }
 
 /*
- * The word from which a stretch of single letters may begin, at @p i or behind it; its blank. None begins in
- * sixteen octets when they and some more are ASCII and have not as many blanks at every second octet.
+ * The word from which a stretch of single letters may begin, at @p i or behind it; its blank. None begins in a block's
+ * first octets when all of it is ASCII and none of them has as many blanks behind it at every second octet.
  */
 static size_t single_next(const uint8_t *in, size_t i, size_t len)
 {
+	static_assert(SPLIT_MIN == 5, "of six blanks");
 	size_t from = i;
 
-	for (; i + WIDE + 2 * SPLIT_MIN <= len; i += WIDE) {
-		wide v = wide_load(in + i), all = wide_is(v, ' ');
-		for (size_t k = 2; k <= 2 * SPLIT_MIN; k += 2)
-			all &= wide_is(wide_load(in + i + k), ' ');
-		if (wide_mask(v | wide_load(in + i + 2 * SPLIT_MIN) | all))
+	for (; i + WIDE_BLOCK <= len; i += WIDE_BLOCK - 2 * SPLIT_MIN) {
+		uint64_t m = 0;
+		wide all = {0};
+		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
+			wide v = wide_load(in + i + k);
+			m |= (uint64_t)wide_mask(wide_is(v, ' ')) << k;
+			all |= v;
+		}
+		m &= m >> 2;
+		if (wide_mask(all) || (m & m >> 4 & m >> 8))
 			break;
 	}
 	while (i > from && in[i] != ' ')
