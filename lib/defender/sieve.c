@@ -225,6 +225,8 @@ static int chain_take(struct def_sieve *s, size_t at)
 		if (w->step == from->rarest && row_add(s, w, at, 0) < 0)
 			return CREEL_E_NOMEM;
 	}
+	s->far = MAX(s->far, from->before + 1);
+	s->far = MAX(s->far, from->after + 1);
 	for (unsigned k = 0; k < from->n_steps; k++)
 		if (from->by_cost[k] != from->rarest)
 			c->step[c->n++] = step_of(s, from, from->by_cost[k]);

@@ -9,7 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define PART 2048  /* words that are looked at together, and what is kept of those before */
+#define PART 1024  /* words that are looked at together, and what is kept of those before */
 #define KEEP 65536 /* words that a state has room for between two texts */
 
 struct sift {
@@ -177,7 +177,7 @@ WIDE_BODY size_t hits_take(struct sift *f, bool end, bool fast)
 
 	for (; k < f->n_hits; k++) {
 		size_t i = st->hits[k];
-		if (!end && f->no - st->no[i] <= SHAPE_FAR)
+		if (!end && f->no - st->no[i] <= f->s->far)
 			break;
 		const wide text = text_at(f, st->at[i] + 1u);
 		uint64_t key;
@@ -326,7 +326,7 @@ static __attribute__((noinline)) size_t words_plain(struct sift *f, size_t i)
 static void words_keep(struct sift *f, size_t done)
 {
 	struct def_sieve_state *st = f->st;
-	int32_t least = MAX(f->no - 2 * SHAPE_FAR - 4, 0);
+	int32_t least = MAX(f->no - 2 * f->s->far - 4, 0);
 	size_t from = first_of(f, least), n = f->n - from, hit = 0;
 
 	memmove(st->at, st->at + from, n * sizeof(*st->at));

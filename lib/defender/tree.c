@@ -71,6 +71,21 @@ static struct node *class_read(struct tree *t)
 
 static struct node *alternatives(struct tree *t, unsigned deep);
 
+/* A group whose every way begins with a blank: the blank, and the group without it. */
+static struct node *blank_first(struct tree *t, struct node *alt)
+{
+	for (const struct node *c = alt->child; !t->bad && c; c = c->next)
+		if (!c->child || c->child->kind != LIT || c->child->lit != ' ')
+			return alt;
+	struct node *both = make(t, CAT), *blank = make(t, LIT);
+	for (struct node *c = alt->child; !t->bad && c; c = c->next)
+		c->child = c->child->next;
+	blank->lit = ' ';
+	blank->next = alt;
+	both->child = blank;
+	return both;
+}
+
 static struct node *atom(struct tree *t, unsigned deep)
 {
 	uint8_t c = (uint8_t)*t->p++;
@@ -81,7 +96,7 @@ static struct node *atom(struct tree *t, unsigned deep)
 			t->bad |= t->p[1] != ':';
 			t->p += t->bad ? 0 : 2;
 		}
-		n = t->bad ? NULL : alternatives(t, deep + 1);
+		n = t->bad ? NULL : blank_first(t, alternatives(t, deep + 1));
 		if (!n || *t->p != ')') {
 			t->bad = true;
 			return make(t, CAT);
@@ -114,6 +129,19 @@ static unsigned number(struct tree *t)
 	return v;
 }
 
+/* A group once, and the repeat @p n of it behind that: what is there at any rate is then to be seen. */
+static struct node *once_before(struct tree *t, struct node *n)
+{
+	struct node *both = make(t, CAT), *once = make(t, CAT);
+
+	both->child = once;
+	once->child = n->child;
+	once->next = n;
+	n->min--;
+	n->max -= !n->endless;
+	return both;
+}
+
 static struct node *repeated(struct tree *t, struct node *child)
 {
 	char c = *t->p;
@@ -140,7 +168,8 @@ static struct node *repeated(struct tree *t, struct node *child)
 	}
 	if (*t->p && strchr("?*+{", *t->p))
 		t->bad = true; /* lazy, possessive */
-	return n;
+	bool group = child->kind == ALT || child->kind == CAT;
+	return group && n->min > 0 && (n->endless || n->max > 1) ? once_before(t, n) : n;
 }
 
 static struct node *alternatives(struct tree *t, unsigned deep)
