@@ -280,7 +280,7 @@ int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 				continue;
 			}
 		}
-		size_t pairs = 0, end = i, from = i, to, lines = 1, chars;
+		size_t pairs = 0, end = i, from = i, first, second = 0, to, lines = 1, chars;
 		if (i + 2 < len && (!is_hex(in[i + 2]) || in[i + 1] == 'x') && (i == 0 || !is_b64(in[i - 1])))
 			end = hex_pairs(in, i, len, &pairs);
 		if (pairs >= RUN_MIN / 2) {
@@ -292,7 +292,7 @@ int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 		}
 		while (i < len && is_b64(in[i]))
 			i++;
-		to = i;
+		first = to = i;
 		chars = to - from;
 		/* a run that fills its line goes on in the next one */
 		while (chars >= 4 && i < len) {
@@ -308,7 +308,7 @@ int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 				break;
 			chars += k - next;
 			to = i = k;
-			lines++;
+			second = lines++ == 1 ? next : second;
 		}
 		while (i < len && in[i] == '=')
 			i++;
@@ -316,6 +316,12 @@ int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 			continue;
 		int r = lines > 1 && may_be_text(in, from, to) ? each(ctx, def_base64, "base64", from, to)
 							       : 0;
+		/* what seems to be its first line may be the last word of what stands before */
+		if (r == 0 && lines > 2 && may_be_text(in, second, to)) {
+			r = each(ctx, def_base64, "base64", second, to);
+			int one = r > 0 ? run_one(in, from, first, each, ctx) : 0;
+			r = one < 0 ? one : r;
+		}
 		if (r < 0)
 			return r;
 		if (r > 0)
