@@ -1,12 +1,11 @@
 /* What hides a whole text: base64, hexadecimal, quoted-printable, invisible tags, rot13, reversal. */
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "find.h"
 #include "view.h"
-#include "wide.h"
-#include <assert.h>
+#include <string.h>
 
 #define QP_NEAR 400 /* octets in which five marks of quoted-printable stand, or it is none */
-#define RUN_MIN 16  /* characters of an encoded run: 12 octets of base64, 8 of hexadecimal */
 
 /* 1 + the value of a digit of base64, of either alphabet. */
 static const uint8_t b64_of[256] = {
@@ -52,87 +51,6 @@ static bool is_b64(uint8_t c)
 static bool is_hex(uint8_t c)
 {
 	return run_cls[c] & IS_HEX;
-}
-
-/* Octets that may stand in a run of base64 with its line ends, and a few more. */
-static wide run_wide(wide v)
-{
-	wide low = v | wide_all(0x20);
-
-	return wide_range(low, 'a', 'z') | wide_range(low, '/', '9') | wide_range(low, '*', '-') |
-	       wide_is(low, '_' | 0x20);
-}
-
-/* And in a row of hexadecimal pairs. */
-static wide pairs_wide(wide v)
-{
-	wide low = v | wide_all(0x20);
-
-	return wide_range(low, 'a', 'f') | wide_range(low, '0', ':') | wide_is(low, 'x') | wide_is(low, ' ') |
-	       wide_is(low, ',') | wide_is(low, '\n' | 0x20);
-}
-
-/*
- * Both at less cost, and with more octets than they have: most of a text has neither sixteen octets without a blank
- * nor as many without a letter behind f.
- */
-static wide maybe_run(wide v)
-{
-	return ~wide_range(v, ' ', '*');
-}
-
-static wide maybe_pairs(wide v)
-{
-	wide low = v | wide_all(0x20);
-
-	return ~wide_range(low, 'g', 'z') | wide_is(low, 'x');
-}
-
-/* Where RUN_MIN bits of @p m in a row begin. */
-static uint64_t rows_of_run(uint64_t m)
-{
-	static_assert(RUN_MIN == 16, "four steps");
-	m &= m >> 1;
-	m &= m >> 2;
-	m &= m >> 4;
-	return m & m >> 8;
-}
-
-/* Of a block: where a run of RUN_MIN may begin, or such a row of pairs. */
-static uint64_t runs_at(const uint8_t *in)
-{
-	uint64_t runs = 0, pairs = 0;
-
-	for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
-		wide v = wide_load(in + k);
-		runs |= (uint64_t)wide_mask(maybe_run(v)) << k;
-		pairs |= (uint64_t)wide_mask(maybe_pairs(v)) << k;
-	}
-	if (!(rows_of_run(runs) | rows_of_run(pairs)))
-		return 0;
-	runs = pairs = 0;
-	for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
-		wide v = wide_load(in + k);
-		runs |= (uint64_t)wide_mask(run_wide(v)) << k;
-		pairs |= (uint64_t)wide_mask(pairs_wide(v)) << k;
-	}
-	return rows_of_run(runs) | rows_of_run(pairs);
-}
-
-/*
- * The next place where a run of RUN_MIN may begin, or such a row of pairs: none is missed, what is found may be
- * something else.
- */
-static size_t run_next(struct known *known, const uint8_t *in, size_t i, size_t len)
-{
-	if (known_next(known, &i))
-		return i;
-	for (; i + WIDE_BLOCK <= len; i = known->to) {
-		*known = (struct known){i, i + WIDE_BLOCK - RUN_MIN + 1, runs_at(in + i)};
-		if (known->bits)
-			return i + (size_t)__builtin_ctzll(known->bits);
-	}
-	return i;
 }
 
 /* Whatever an encoded run yields comes from the whole run: a part of it cannot be taken out. */
@@ -222,7 +140,7 @@ static int run_one(const uint8_t *in, size_t from, size_t to, run_each *each, vo
 {
 	size_t a = from;
 
-	if (to - from < RUN_MIN)
+	if (to - from < DEF_RUN_MIN)
 		return 0;
 	if (hex_run(in, from, to))
 		return each(ctx, def_hex, "hex", from, to);
@@ -233,7 +151,7 @@ static int run_one(const uint8_t *in, size_t from, size_t to, run_each *each, vo
 	for (size_t i = from; i < to; i++)
 		if (in[i] == '/' || in[i] == '-' || in[i] == '_' || in[i] == '+')
 			a = i + 1;
-	if (a > from && to - a >= RUN_MIN && may_be_text(in, a, to))
+	if (a > from && to - a >= DEF_RUN_MIN && may_be_text(in, a, to))
 		r = each(ctx, def_base64, "base64", a, to);
 	return r < 0 ? r : 0;
 }
@@ -266,7 +184,7 @@ static size_t hex_pairs(const uint8_t *in, size_t i, size_t len, size_t *ret_pai
 
 int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 {
-	struct known known = {0};
+	struct def_known known = {0};
 
 	for (size_t i = 0; i < len;) {
 		if (!is_b64(in[i])) {
@@ -274,7 +192,7 @@ int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 			continue;
 		}
 		if (i == 0 || !is_b64(in[i - 1])) { /* at a run's beginning: is it a long one? */
-			size_t next = run_next(&known, in, i, len);
+			size_t next = def_find_run(&known, in, i, len);
 			if (next > i) {
 				i = next;
 				continue;
@@ -283,7 +201,7 @@ int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 		size_t pairs = 0, end = i, from = i, first, second = 0, to, lines = 1, chars;
 		if (i + 2 < len && (!is_hex(in[i + 2]) || in[i + 1] == 'x') && (i == 0 || !is_b64(in[i - 1])))
 			end = hex_pairs(in, i, len, &pairs);
-		if (pairs >= RUN_MIN / 2) {
+		if (pairs >= DEF_RUN_MIN / 2) {
 			int r = each(ctx, def_hex, "hex", i, end);
 			if (r < 0)
 				return r;
@@ -312,7 +230,7 @@ int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 		}
 		while (i < len && in[i] == '=')
 			i++;
-		if (chars < RUN_MIN)
+		if (chars < DEF_RUN_MIN)
 			continue;
 		int r = lines > 1 && may_be_text(in, from, to) ? each(ctx, def_base64, "base64", from, to)
 							       : 0;
@@ -463,30 +381,10 @@ static bool is_mark(uint8_t c)
 	return c == '<' || c == '*' || c == '`' || c == '~';
 }
 
-/*
- * The next mark from @p i on, which is not the first octet, behind something else than a blank or a tag, and, but for a
- * tag's, before no blank. A block's first octet and its last are looked at for what stands beside them.
- */
-static size_t mark_next(struct known *known, const uint8_t *in, size_t i, size_t len)
+/* The next mark from @p i on, as def_find_mark() means it or nearly so. */
+static size_t mark_next(struct def_known *known, const uint8_t *in, size_t i, size_t len)
 {
-	if (known_next(known, &i))
-		return i;
-	for (; i - 1 + WIDE_BLOCK <= len; i = known->to) {
-		uint64_t tags = 0, others = 0, blanks = 0, closes = 0;
-		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
-			wide v = wide_load(in + i - 1 + k);
-			tags |= (uint64_t)wide_mask(wide_is(v, '<')) << k;
-			others |= (uint64_t)wide_mask(wide_is(v, '*') | wide_is(v, '`') | wide_is(v, '~'))
-				  << k;
-			blanks |= (uint64_t)wide_mask(wide_range(v, 0, ' ')) << k;
-			closes |= (uint64_t)wide_mask(wide_is(v, '>')) << k;
-		}
-		uint64_t m = (tags | (others & ~(blanks >> 1))) & ~((blanks | closes) << 1) &
-			     (UINT64_MAX >> 1) & ~UINT64_C(1);
-		*known = (struct known){i, i + WIDE_BLOCK - 2, m >> 1};
-		if (m)
-			return i + (size_t)__builtin_ctzll(known->bits);
-	}
+	i = def_find_mark(known, in, i, len);
 	while (i < len && (!is_mark(in[i]) || in[i - 1] <= ' ' || in[i - 1] == '>'))
 		i++;
 	return i;
@@ -520,7 +418,7 @@ static bool joins(const uint8_t *in, size_t i, size_t n)
 void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	struct def_facts *f = facts;
-	struct known known = {0};
+	struct def_known known = {0};
 	size_t done = 0, until = 0; /* put so far; to be put because of the last place */
 
 	for (size_t i = 1; (i = mark_next(&known, in, i, len)) < len; i++) {

@@ -3,8 +3,9 @@
  * entities, \n, \uXXXX, \xXX. Every step looks ahead a bounded number of octets, so the cost is
  * linear whatever the input.
  */
+#include "find.h"
 #include "view.h"
-#include "wide.h"
+#include <string.h>
 
 static const uint8_t special[256] = {['%'] = 1, ['&'] = 1, ['\\'] = 1, [0x1b] = 1};
 
@@ -229,34 +230,17 @@ struct escape {
 };
 
 /* The next escape from @p i on, of a text of @p len octets. */
-static struct escape escape_next(const uint8_t *in, size_t i, size_t len)
+static struct escape escape_next(struct def_known *known, const uint8_t *in, size_t i, size_t len)
 {
 	struct escape e = {.at = len};
 
-	for (; len - i >= WIDE_BLOCK; i += WIDE_BLOCK) {
-		uint64_t m = 0;
-		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
-			wide v = wide_load(in + i + k);
-			m |= (uint64_t)wide_mask(wide_is(v, '%') | wide_is(v, '&') | wide_is(v, '\\') |
-						 wide_is(v, 0x1b))
-			     << k;
-		}
-		for (; m; m &= m - 1) {
-			size_t at = i + (size_t)__builtin_ctzll(m);
-			e.len = escape_at(in + at, len - at, e.out, &e.n_out);
-			if (e.len > 0) {
-				e.at = at;
-				return e;
-			}
-		}
-	}
-	for (; i < len; i++) {
+	for (; (i = def_find_escape(known, in, i, len)) < len; i++) {
 		if (!special[in[i]])
 			continue;
 		e.len = escape_at(in + i, len - i, e.out, &e.n_out);
 		if (e.len > 0) {
 			e.at = i;
-			return e;
+			break;
 		}
 	}
 	return e;
@@ -265,6 +249,7 @@ static struct escape escape_next(const uint8_t *in, size_t i, size_t len)
 void def_unescape(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	struct def_facts *f = facts;
+	struct def_known known = {0};
 
 	for (size_t i = 0; i < len && !def_done(s, 0);) {
 		const struct def_mark *mark = s->out ? NULL : def_jump(s, i);
@@ -272,7 +257,7 @@ void def_unescape(const uint8_t *in, size_t len, const struct def_arg *arg, stru
 			i = mark->in;
 		else if (s->at >= def_mark_due(s))
 			def_mark(s, i, s->at, 0);
-		const struct escape e = escape_next(in, i, len);
+		const struct escape e = escape_next(&known, in, i, len);
 		def_put_run(s, in + i, e.at - i, i);
 		if (e.at == len)
 			break;
@@ -289,5 +274,7 @@ void def_unescape(const uint8_t *in, size_t len, const struct def_arg *arg, stru
 
 bool def_escapes(const uint8_t *in, size_t len)
 {
-	return escape_next(in, 0, len).at < len;
+	struct def_known known = {0};
+
+	return escape_next(&known, in, 0, len).at < len;
 }

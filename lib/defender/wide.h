@@ -61,37 +61,6 @@ static inline wide wide_is(wide v, uint8_t c)
 	return (wide)(v == wide_all(c));
 }
 
-/** The first octet from @p i on that is one of four; @p len: none. */
-static inline size_t wide_find4(const uint8_t *p, size_t i, size_t len, const uint8_t of[4])
-{
-	for (; i + WIDE <= len; i += WIDE) {
-		wide v = wide_load(p + i);
-		unsigned m = wide_mask(wide_is(v, of[0]) | wide_is(v, of[1]) | wide_is(v, of[2]) |
-				       wide_is(v, of[3]));
-		if (m)
-			return i + (size_t)__builtin_ctz(m);
-	}
-	while (i < len && p[i] != of[0] && p[i] != of[1] && p[i] != of[2] && p[i] != of[3])
-		i++;
-	return i;
-}
-
-/* What is known of some octets from @from on: a bit each. */
-struct known {
-	size_t from, to;
-	uint64_t bits;
-};
-
-/* The first octet from @p i on that has its bit, in what is known; else where that ends. @return whether there is one */
-static inline bool known_next(const struct known *k, size_t *i)
-{
-	if (*i < k->from || *i >= k->to)
-		return false;
-	uint64_t m = k->bits >> (*i - k->from);
-	*i = m ? *i + (size_t)__builtin_ctzll(m) : k->to;
-	return m != 0;
-}
-
 /*
  * What only some processors have. A function of both kinds is written once, as a WIDE_BODY with a `fast` that its
  * two callers know: one is WIDE_FAST, and called where wide_fast().

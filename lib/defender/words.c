@@ -5,6 +5,7 @@
  */
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "find.h"
 #include "foldtab.h"
 #include "view.h"
 #include "wide.h"
@@ -103,30 +104,15 @@ static bool leet_changes(uint8_t c)
 	return leet_as[c] != 0 && leet_as[c] != c;
 }
 
-/* Octets that leet_changes(), but for those that stand at a word's end as themselves. */
-static wide changes_wide(wide v)
-{
-	return (wide_range(v, '0', '9') & ~wide_is(v & wide_all(0xfb), '2')) | wide_is(v, '@') | wide_is(v, '$') |
-	       wide_is(v, '!');
-}
-
 /* A digit between letters, as in l3tter, that is read as a letter. Two are enough to know. */
 static size_t digits_in_words(const uint8_t *in, size_t len)
 {
-	size_t n = 0, i = 1;
+	struct def_known known = {0};
+	size_t n = 0;
 
-	for (; i - 1 + WIDE_BLOCK <= len && n < 2; i += WIDE_BLOCK - 2) {
-		uint64_t changes = 0, letters = 0;
-		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE)
-			changes |= (uint64_t)wide_mask(changes_wide(wide_load(in + i - 1 + k))) << k;
-		if (!changes)
-			continue;
-		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE)
-			letters |= (uint64_t)wide_mask(wide_range(wide_load(in + i - 1 + k), 'a', 'z')) << k;
-		n += (size_t)__builtin_popcountll(changes & letters << 1 & letters >> 1);
-	}
-	for (; i + 1 < len && n < 2; i++)
-		n += leet_changes(in[i]) && in[i] != '|' && in[i] != '+' && letter(in[i - 1]) && letter(in[i + 1]);
+	for (size_t i = 1; n < 2 && (i = def_find_changed(&known, in, i, len)) + 1 < len; i++)
+		n += leet_changes(in[i]) && in[i] != '|' && in[i] != '+' && letter(in[i - 1]) &&
+		     letter(in[i + 1]);
 	return n;
 }
 
@@ -416,33 +402,10 @@ static size_t words_after(const uint8_t *in, size_t i, size_t len, unsigned word
 	return i;
 }
 
-static wide leet_digits(wide v)
+/* The next digit behind a letter and before one, or before another digit and that; @p len - 1 or more: none. */
+static size_t leet_find(struct def_known *known, const uint8_t *in, size_t i, size_t len)
 {
-	return wide_range(v, '0', '9') | wide_is(v, '@') | wide_is(v, '$') | wide_is(v, '!') |
-	       wide_is(v, '|') | wide_is(v, '+');
-}
-
-/*
- * The next digit behind a letter and before one, or before another digit and that; @p len - 1 or more: none. A block's
- * first octet and its last two are looked at for what stands beside them.
- */
-static size_t leet_find(struct known *known, const uint8_t *in, size_t i, size_t len)
-{
-	if (known_next(known, &i))
-		return i;
-	for (; i - 1 + WIDE_BLOCK <= len; i = known->to) {
-		uint64_t digits = 0, letters = 0;
-		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
-			wide v = wide_load(in + i - 1 + k);
-			digits |= (uint64_t)wide_mask(leet_digits(v)) << k;
-			letters |= (uint64_t)wide_mask(wide_range(v, 'a', 'z')) << k;
-		}
-		uint64_t behind = letters >> 1 | (digits >> 1 & letters >> 2),
-			 m = digits & letters << 1 & behind & (UINT64_MAX >> 2);
-		*known = (struct known){i, i + WIDE_BLOCK - 3, m >> 1};
-		if (m)
-			return i + (size_t)__builtin_ctzll(known->bits);
-	}
+	i = def_find_leet(known, in, i, len);
 	while (i + 1 < len &&
 	       (!leet_digit(in[i]) || !letter(in[i - 1]) ||
 		!(letter(in[i + 1]) || (i + 2 < len && leet_digit(in[i + 1]) && letter(in[i + 2])))))
@@ -458,7 +421,7 @@ static size_t leet_find(struct known *known, const uint8_t *in, size_t i, size_t
 void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	struct def_facts *f = facts;
-	struct known known = {0};
+	struct def_known known = {0};
 	size_t done = 0, end = arg->mode == 1 ? MIN(len, arg->to) : len;
 
 	def_put(s, " ", 1, 0, len ? 1 : 0);
