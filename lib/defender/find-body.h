@@ -1,13 +1,13 @@
 /*
- * The body of find.c, for vectors of VEC octets: NAME() makes a name of this width, TARGET says what processor has it.
+ * The body of find.c, for vectors of VEC octets: NAME() makes a name of this width, MASK() is a vector's mask, TARGET
+ * says what processor has it.
  * Of a block at p each function below says which of its octets are meant, a bit each, from the second on where what
  * stands beside them matters.
  */
 typedef uint8_t NAME(vec) __attribute__((vector_size(VEC)));
 
-#define is(v, c) ((NAME(vec))((v) == (uint8_t)(c)))
-#define range(v, first, last) \
-	((NAME(vec))((NAME(vec))((v) - (uint8_t)(first)) <= (uint8_t)((last) - (first))))
+#define is    WIDE_IS
+#define range WIDE_RANGE
 #define BITS(v, expr)                                                    \
 	({                                                               \
 		uint64_t bits_ = 0;                                      \
@@ -15,24 +15,10 @@ typedef uint8_t NAME(vec) __attribute__((vector_size(VEC)));
 			NAME(vec) v;                                     \
 			memcpy(&v, p + k_, VEC);                         \
 			NAME(vec) is_ = (expr);                          \
-			bits_ |= (uint64_t)NAME(mask)(&is_) << k_;       \
+			bits_ |= (uint64_t)MASK(is_) << k_;       \
 		}                                                        \
 		bits_;                                                   \
 	})
-
-TARGET static inline uint32_t NAME(mask)(const NAME(vec) *v)
-{
-#if defined(__x86_64__) && VEC == 32
-	return (uint32_t)_mm256_movemask_epi8((__m256i)*v);
-#elif defined(__x86_64__)
-	return (uint32_t)_mm_movemask_epi8((__m128i)*v);
-#else
-	uint32_t m = 0;
-	for (unsigned i = 0; i < VEC; i++)
-		m |= (uint32_t)((*v)[i] >> 7) << i;
-	return m;
-#endif
-}
 
 TARGET static inline uint64_t NAME(run_bits)(const uint8_t *p)
 {

@@ -14,29 +14,21 @@ static inline uint64_t rows_of_run(uint64_t m)
 	return m & m >> 8;
 }
 
-#define VEC     16
+#define VEC     WIDE
 #define TARGET
 #define NAME(x) x##_plain
+#define MASK(v) wide_mask(v)
 #include "find-body.h"
 #undef VEC
 #undef TARGET
 #undef NAME
+#undef MASK
 
-#ifdef __x86_64__
-#include <immintrin.h>
-#define VEC     32
-#define TARGET  __attribute__((target("avx2,bmi")))
+#define VEC     (2 * WIDE)
+#define TARGET  WIDE_FAST
 #define NAME(x) x##_fast
+#define MASK(v) wide_two_mask(&(v))
 #include "find-body.h"
-
-static bool fast(void)
-{
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
-}
-#define EITHER(what) (fast() ? what##_fast : what##_plain)
-#else
-#define EITHER(what) what##_plain
-#endif
 
 /* The first octet from @p i on that has its bit, in what is known; else where that ends. @return whether there is one */
 static bool known_next(const struct def_known *k, size_t *i)
@@ -51,7 +43,9 @@ static bool known_next(const struct def_known *k, size_t *i)
 #define FIND(what)                                                                                \
 	size_t def_find_##what(struct def_known *k, const uint8_t *in, size_t i, size_t len)      \
 	{                                                                                         \
-		return known_next(k, &i) ? i : EITHER(what)(k, in, i, len);                       \
+		if (known_next(k, &i))                                                            \
+			return i;                                                                 \
+		return wide_fast() ? what##_fast(k, in, i, len) : what##_plain(k, in, i, len);                       \
 	}
 
 FIND(run)

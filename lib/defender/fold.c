@@ -278,7 +278,22 @@ WIDE_BODY int block_fold(const uint8_t *in, struct before *b, uint8_t *out, bool
 	wide low[WIDE_BLOCK / WIDE], odd = {0};
 	uint8_t *first = out;
 
-	for (unsigned k = 0; k < WIDE_BLOCK / WIDE; k++) {
+	if (fast) {
+		wide_two odds = {0};
+		for (unsigned k = 0; k < WIDE_BLOCK; k += sizeof(odds)) {
+			wide_two v;
+			memcpy(&v, in + k, sizeof(v));
+			wide_two line = WIDE_IS(v, '\n'), space = WIDE_IS(v, ' ');
+			spaces |= (uint64_t)wide_two_mask(&space) << k;
+			lines |= (uint64_t)wide_two_mask(&line) << k;
+			odds |= ~(WIDE_RANGE(v, 0x20, 0x7e) | line);
+			v |= WIDE_RANGE(v, 'A', 'Z') & 0x20;
+			memcpy(&low[k / WIDE], &v, sizeof(v));
+		}
+		if (wide_two_mask(&odds))
+			return -1;
+	}
+	for (unsigned k = 0; !fast && k < WIDE_BLOCK / WIDE; k++) {
 		wide v = wide_load(in + k * WIDE), line = wide_is(v, '\n');
 		spaces |= (uint64_t)wide_mask(wide_is(v, ' ')) << k * WIDE;
 		lines |= (uint64_t)wide_mask(line) << k * WIDE;

@@ -67,16 +67,42 @@ static inline wide wide_is(wide v, uint8_t c)
  */
 #define WIDE_BODY static inline __attribute__((always_inline))
 #ifdef __x86_64__
-#define WIDE_FAST __attribute__((target("ssse3,popcnt")))
+#include <immintrin.h>
+#define WIDE_FAST __attribute__((target("avx2,bmi,popcnt")))
 static inline bool wide_fast(void)
 {
-	return __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt");
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
 }
 #else
 #define WIDE_FAST
 static inline bool wide_fast(void)
 {
 	return false;
+}
+#endif
+
+/*
+ * Of vectors of any width; they are no arguments, as how those are passed depends on the processor.
+ * 0xff where it is c, and where first <= octet <= last.
+ */
+#define WIDE_IS(v, c) ((__typeof__(v))((v) == (uint8_t)(c)))
+#define WIDE_RANGE(v, first, last) \
+	((__typeof__(v))((__typeof__(v))((v) - (uint8_t)(first)) <= (uint8_t)((last) - (first))))
+
+/* Thirty-two octets, only where wide_fast(). */
+typedef uint8_t wide_two __attribute__((vector_size(2 * WIDE)));
+#ifdef __x86_64__
+WIDE_FAST static inline uint32_t wide_two_mask(const wide_two *v)
+{
+	return (uint32_t)_mm256_movemask_epi8((__m256i)*v);
+}
+#else
+static inline uint32_t wide_two_mask(const wide_two *v)
+{
+	uint32_t m = 0;
+	for (unsigned i = 0; i < 2 * WIDE; i++)
+		m |= (uint32_t)((*v)[i] >> 7) << i;
+	return m;
 }
 #endif
 
@@ -105,7 +131,6 @@ static inline unsigned wide_pack_plain(uint8_t *out, wide v, unsigned keep)
 }
 
 #ifdef __x86_64__
-#include <tmmintrin.h>
 /* Eight at once by a table of shuffles, as in "despacing" (Lemire 2017). */
 WIDE_FAST static inline unsigned wide_pack_fast(uint8_t *out, wide v, unsigned keep)
 {

@@ -182,7 +182,21 @@ WIDE_BODY int block_words(const uint8_t *in, bool *blank, uint8_t *out, bool fas
 	wide to[WIDE_BLOCK / WIDE], other = {0};
 	uint8_t *first = out;
 
-	for (unsigned k = 0; k < WIDE_BLOCK / WIDE; k++) {
+	if (fast) {
+		wide_two others = {0};
+		for (unsigned k = 0; k < WIDE_BLOCK; k += sizeof(others)) {
+			wide_two v;
+			memcpy(&v, in + k, sizeof(v));
+			wide_two word = WIDE_RANGE(v, 'a', 'z') | WIDE_RANGE(v, '0', '9');
+			is |= (uint64_t)wide_two_mask(&word) << k;
+			others |= v | WIDE_IS(v, '\'');
+			v = (v & word) | (~word & ' ');
+			memcpy(&to[k / WIDE], &v, sizeof(v));
+		}
+		if (wide_two_mask(&others))
+			return -1;
+	}
+	for (unsigned k = 0; !fast && k < WIDE_BLOCK / WIDE; k++) {
 		wide v = wide_load(in + k * WIDE), word = wide_range(v, 'a', 'z') | wide_range(v, '0', '9');
 		is |= (uint64_t)wide_mask(word) << k * WIDE;
 		other |= v | wide_is(v, '\'');
