@@ -268,8 +268,8 @@ struct before {
 };
 
 /*
- * A block of printable ASCII and line ends, without a line's end behind a space: lower case, and of blanks in a row
- * the first.
+ * A block of printable ASCII, tabs and line ends, without a line's end behind a space: lower case, and of blanks in a
+ * row the first.
  * @return how many are put at @p out; -1: it is none
  */
 WIDE_BODY int block_fold(const uint8_t *in, struct before *b, uint8_t *out, bool fast)
@@ -283,7 +283,9 @@ WIDE_BODY int block_fold(const uint8_t *in, struct before *b, uint8_t *out, bool
 		for (unsigned k = 0; k < WIDE_BLOCK; k += sizeof(odds)) {
 			wide_two v;
 			memcpy(&v, in + k, sizeof(v));
-			wide_two line = WIDE_IS(v, '\n'), space = WIDE_IS(v, ' ');
+			wide_two line = WIDE_IS(v, '\n'), tab = WIDE_IS(v, '\t');
+			v ^= tab & (' ' ^ '\t');
+			wide_two space = WIDE_IS(v, ' ');
 			spaces |= (uint64_t)wide_two_mask(&space) << k;
 			lines |= (uint64_t)wide_two_mask(&line) << k;
 			odds |= ~(WIDE_RANGE(v, 0x20, 0x7e) | line);
@@ -295,6 +297,7 @@ WIDE_BODY int block_fold(const uint8_t *in, struct before *b, uint8_t *out, bool
 	}
 	for (unsigned k = 0; !fast && k < WIDE_BLOCK / WIDE; k++) {
 		wide v = wide_load(in + k * WIDE), line = wide_is(v, '\n');
+		v ^= wide_is(v, '\t') & wide_all(' ' ^ '\t');
 		spaces |= (uint64_t)wide_mask(wide_is(v, ' ')) << k * WIDE;
 		lines |= (uint64_t)wide_mask(line) << k * WIDE;
 		odd |= ~(wide_range(v, 0x20, 0x7e) | line);
