@@ -145,8 +145,10 @@ int main(int argc, char **argv)
 	printf("start 0 %.0f\n", starts[2]);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		n = sizes[i] < (4u << 20) ? 7 : sizes[i] < (32u << 20) ? 3 : 1;
-		printf("layer1 %zu %.2f\n", sizes[i], measure(d, text, sizes[i], 1u << 2, (unsigned)n, loops_of(sizes[i])));
-		printf("layers12 %zu %.2f\n", sizes[i], measure(d, text, sizes[i], 0, (unsigned)n, loops_of(sizes[i])));
+		printf("layer1 %zu %.2f\n", sizes[i],
+		       measure(d, text, sizes[i], 1u << 2, (unsigned)n, loops_of(sizes[i])));
+		printf("layers12 %zu %.2f\n", sizes[i],
+		       measure(d, text, sizes[i], 0, (unsigned)n, loops_of(sizes[i])));
 		fflush(stdout);
 	}
 	for (size_t i = 0; i < sizeof(hard) / sizeof(hard[0]); i++) {

@@ -8,16 +8,16 @@ typedef uint8_t NAME(vec) __attribute__((vector_size(VEC)));
 
 #define is    WIDE_IS
 #define range WIDE_RANGE
-#define BITS(v, expr)                                                    \
-	({                                                               \
-		uint64_t bits_ = 0;                                      \
-		for (unsigned k_ = 0; k_ < WIDE_BLOCK; k_ += VEC) {      \
-			NAME(vec) v;                                     \
-			memcpy(&v, p + k_, VEC);                         \
-			NAME(vec) is_ = (expr);                          \
-			bits_ |= (uint64_t)MASK(is_) << k_;       \
-		}                                                        \
-		bits_;                                                   \
+#define BITS(v, expr)                                               \
+	({                                                          \
+		uint64_t bits_ = 0;                                 \
+		for (unsigned k_ = 0; k_ < WIDE_BLOCK; k_ += VEC) { \
+			NAME(vec) v;                                \
+			memcpy(&v, p + k_, VEC);                    \
+			NAME(vec) is_ = (expr);                     \
+			bits_ |= (uint64_t)MASK(is_) << k_;         \
+		}                                                   \
+		bits_;                                              \
 	})
 
 TARGET static inline uint64_t NAME(run_bits)(const uint8_t *p)
@@ -51,7 +51,8 @@ TARGET static inline uint64_t NAME(mark_bits)(const uint8_t *p)
 
 TARGET static inline uint64_t NAME(leet_bits)(const uint8_t *p)
 {
-	uint64_t digits = BITS(v, range(v, '0', '9') | is(v, '@') | is(v, '$') | is(v, '!') | is(v, '|') | is(v, '+')),
+	uint64_t digits = BITS(v, range(v, '0', '9') | is(v, '@') | is(v, '$') | is(v, '!') | is(v, '|') |
+					  is(v, '+')),
 		 letters = BITS(v, range(v, 'a', 'z'));
 
 	return digits & letters << 1 & (letters >> 1 | (digits >> 1 & letters >> 2)) & (UINT64_MAX >> 2);
@@ -60,7 +61,8 @@ TARGET static inline uint64_t NAME(leet_bits)(const uint8_t *p)
 TARGET static inline uint64_t NAME(changed_bits)(const uint8_t *p)
 {
 	/* 2 and 6 differ in one bit, and stand for themselves */
-	uint64_t digits = BITS(v, (range(v, '0', '9') & ~is(v & 0xfb, '2')) | is(v, '@') | is(v, '$') | is(v, '!'));
+	uint64_t digits = BITS(v, (range(v, '0', '9') & ~is(v & 0xfb, '2')) | is(v, '@') | is(v, '$') |
+					  is(v, '!'));
 
 	if (!digits)
 		return 0;
@@ -69,16 +71,16 @@ TARGET static inline uint64_t NAME(changed_bits)(const uint8_t *p)
 }
 
 /* As find.h has them. @p before: 1 where an octet's bit is the next one's; @p known: octets of whose bits all is known */
-#define FIND(what, before, known)                                                                                \
-	TARGET static size_t NAME(what)(struct def_known *k, const uint8_t *in, size_t i, size_t len)             \
-	{                                                                                                         \
-		for (; i - (before) + WIDE_BLOCK <= len; i = k->to) {                                             \
-			uint64_t bits = NAME(what##_bits)(in + i - (before));                                     \
-			*k = (struct def_known){i, i + (known), bits >> (before)};                                \
-			if (k->bits)                                                                              \
-				return i + (size_t)__builtin_ctzll(k->bits);                                      \
-		}                                                                                                 \
-		return i;                                                                                         \
+#define FIND(what, before, known)                                                                      \
+	TARGET static size_t NAME(what)(struct def_known * k, const uint8_t *in, size_t i, size_t len) \
+	{                                                                                              \
+		for (; i - (before) + WIDE_BLOCK <= len; i = k->to) {                                  \
+			uint64_t bits = NAME(what##_bits)(in + i - (before));                          \
+			*k = (struct def_known){i, i + (known), bits >> (before)};                     \
+			if (k->bits)                                                                   \
+				return i + (size_t)__builtin_ctzll(k->bits);                           \
+		}                                                                                      \
+		return i;                                                                              \
 	}
 
 FIND(run, 0, WIDE_BLOCK - DEF_RUN_MIN + 1)

@@ -14,7 +14,7 @@ static inline uint64_t rows_of_run(uint64_t m)
 	return m & m >> 8;
 }
 
-#define VEC     WIDE
+#define VEC WIDE
 #define TARGET
 #define NAME(x) x##_plain
 #define MASK(v) wide_mask(v)
@@ -40,12 +40,12 @@ static bool known_next(const struct def_known *k, size_t *i)
 	return m != 0;
 }
 
-#define FIND(what)                                                                                \
-	size_t def_find_##what(struct def_known *k, const uint8_t *in, size_t i, size_t len)      \
-	{                                                                                         \
-		if (known_next(k, &i))                                                            \
-			return i;                                                                 \
-		return wide_fast() ? what##_fast(k, in, i, len) : what##_plain(k, in, i, len);                       \
+#define FIND(what)                                                                             \
+	size_t def_find_##what(struct def_known *k, const uint8_t *in, size_t i, size_t len)   \
+	{                                                                                      \
+		if (known_next(k, &i))                                                         \
+			return i;                                                              \
+		return wide_fast() ? what##_fast(k, in, i, len) : what##_plain(k, in, i, len); \
 	}
 
 FIND(run)

@@ -83,14 +83,17 @@ WIDE_FAST static inline __m256i kinds_of(const uint8_t set[DEF_KINDS / 8], const
 {
 	const __m256i bits = _mm256_set1_epi64x((long long)0x8040201008040201u);
 	__m256i k = _mm256_loadu_si256((const __m256i *)kinds);
-	__m256i bit = _mm256_shuffle_epi8(bits, _mm256_and_si256(_mm256_srli_epi16(k, 4), _mm256_set1_epi8(7)));
-	__m256i has = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)set)), k);
+	__m256i bit = _mm256_shuffle_epi8(bits,
+					  _mm256_and_si256(_mm256_srli_epi16(k, 4), _mm256_set1_epi8(7)));
+	__m256i has = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)set)),
+					  k);
 	return _mm256_cmpeq_epi8(_mm256_and_si256(has, bit), bit);
 }
 
 WIDE_FAST static inline unsigned kinds_fast(const struct step *t, const uint8_t *begin, const uint8_t *key)
 {
-	return (unsigned)_mm256_movemask_epi8(_mm256_and_si256(kinds_of(t->begin, begin), kinds_of(t->key, key)));
+	return (unsigned)_mm256_movemask_epi8(
+		_mm256_and_si256(kinds_of(t->begin, begin), kinds_of(t->key, key)));
 }
 #else
 #define kinds_fast kinds_plain

@@ -56,9 +56,9 @@ struct def_sieve {
 	uint8_t four[1 << DEF_WORD_FOUR >> 2];   /* two bits a hash of four octets */
 	uint16_t *slots;                         /* 1 + the first word of a key; most are 0 */
 	uint32_t last_slot;                      /* their number is a power of two */
-	int32_t far;                             /* words from one that is asked for to what its chains ask for */
-	bool threes;                             /* there are words of three octets that may go on */
-	bool plain;                              /* without what only some processors have */
+	int32_t far; /* words from one that is asked for to what its chains ask for */
+	bool threes; /* there are words of three octets that may go on */
+	bool plain;  /* without what only some processors have */
 };
 
 /*

@@ -71,7 +71,8 @@ static inline wide wide_is(wide v, uint8_t c)
 #define WIDE_FAST __attribute__((target("avx2,bmi,popcnt")))
 static inline bool wide_fast(void)
 {
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+	       __builtin_cpu_supports("popcnt");
 }
 #else
 #define WIDE_FAST

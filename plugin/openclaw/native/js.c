@@ -79,14 +79,6 @@ bool js_str_of(napi_env env, napi_value o, const char *key, char **ret)
 	return property(env, o, key, &v) && (!v || js_text(env, v, key, ret, &len));
 }
 
-bool js_num_of(napi_env env, napi_value o, const char *key, uint32_t *ret)
-{
-	napi_value v = NULL;
-
-	*ret = 0;
-	return property(env, o, key, &v) && (!v || js_ok(env, napi_get_value_uint32(env, v, ret)));
-}
-
 bool js_set_str(napi_env env, napi_value o, const char *key, const char *s, size_t len)
 {
 	napi_value v = NULL;

@@ -12,8 +12,6 @@ bool js_ok(napi_env env, int status);
 bool js_text(napi_env env, napi_value v, const char *what, char **ret, size_t *ret_len);
 /** A property that is a string: a copy, or NULL when it is undefined or null; free() it. */
 bool js_str_of(napi_env env, napi_value o, const char *key, char **ret);
-/** A property that is a number, or 0 when there is none. */
-bool js_num_of(napi_env env, napi_value o, const char *key, uint32_t *ret);
 
 bool js_set_str(napi_env env, napi_value o, const char *key, const char *s, size_t len);
 bool js_set_num(napi_env env, napi_value o, const char *key, double v);

@@ -5,7 +5,7 @@
 
 /** open({cacheDir, rules, ruleFiles, replacement}) -> a defender */
 napi_value native_open(napi_env env, napi_callback_info info);
-/** scan(defender, text, {out, source, role, tool, skip}) -> {action, score, findings, ...} */
+/** scan(defender, text, skip, out, source, role, tool) -> {action, score, findings, ...}; null: allowed, nothing found */
 napi_value native_scan(napi_env env, napi_callback_info info);
 /** The same as a promise, in a thread of its own. */
 napi_value native_scan_async(napi_env env, napi_callback_info info);

@@ -119,19 +119,38 @@ static void job_free(struct job *j)
 	free(j);
 }
 
-/* scan(defender, text, {out, source, role, tool, skip}) */
+/* An argument that may be undefined, or null: then @p ret stays as it is. */
+static bool text_arg(napi_env env, napi_value v, const char *what, char **ret)
+{
+	int kind = NAPI_UNDEFINED;
+	size_t len;
+
+	if (!js_ok(env, napi_typeof(env, v, &kind)))
+		return false;
+	return kind == NAPI_UNDEFINED || kind == NAPI_NULL || js_text(env, v, what, ret, &len);
+}
+
+static bool num_arg(napi_env env, napi_value v, uint32_t *ret)
+{
+	int kind = NAPI_UNDEFINED;
+
+	if (!js_ok(env, napi_typeof(env, v, &kind)))
+		return false;
+	return kind == NAPI_UNDEFINED || kind == NAPI_NULL || js_ok(env, napi_get_value_uint32(env, v, ret));
+}
+
+/* scan(defender, text, skip, out, source, role, tool) */
 static struct job *job_read(napi_env env, napi_callback_info info, napi_value *ret_defender)
 {
-	napi_value argv[3] = {NULL};
-	size_t argc = 3;
+	napi_value argv[7] = {NULL};
+	size_t argc = sizeof(argv) / sizeof(argv[0]); /* what is not given is undefined */
 	void *defender = NULL;
 	int kind = NAPI_UNDEFINED;
 
 	if (!js_ok(env, napi_get_cb_info(env, info, &argc, argv, NULL, NULL)))
 		return NULL;
-	if (argc < 3 || napi_typeof(env, argv[0], &kind) != NAPI_OK || kind != NAPI_EXTERNAL ||
-	    napi_typeof(env, argv[2], &kind) != NAPI_OK || kind != NAPI_OBJECT) {
-		(void)js_throw(env, "scan(defender, text, context)");
+	if (argc < 2 || napi_typeof(env, argv[0], &kind) != NAPI_OK || kind != NAPI_EXTERNAL) {
+		(void)js_throw(env, "scan(defender, text, skip, out, source, role, tool)");
 		return NULL;
 	}
 	struct job *j = calloc(1, sizeof(*j));
@@ -140,10 +159,9 @@ static struct job *job_read(napi_env env, napi_callback_info info, napi_value *r
 		return NULL;
 	}
 	if (!js_ok(env, napi_get_value_external(env, argv[0], &defender)) ||
-	    !js_text(env, argv[1], "text", &j->text, &j->len) ||
-	    !js_str_of(env, argv[2], "source", &j->source) || !js_str_of(env, argv[2], "role", &j->role) ||
-	    !js_str_of(env, argv[2], "tool", &j->tool) || !js_num_of(env, argv[2], "out", &j->out) ||
-	    !js_num_of(env, argv[2], "skip", &j->skip)) {
+	    !js_text(env, argv[1], "text", &j->text, &j->len) || !num_arg(env, argv[2], &j->skip) ||
+	    !num_arg(env, argv[3], &j->out) || !text_arg(env, argv[4], "source", &j->source) ||
+	    !text_arg(env, argv[5], "role", &j->role) || !text_arg(env, argv[6], "tool", &j->tool)) {
 		job_free(j);
 		return NULL;
 	}
@@ -196,13 +214,30 @@ static bool failures_set(napi_env env, napi_value o, const struct creel_defender
 	return js_set_str(env, o, "failed", text, strlen(text));
 }
 
-/* {action, score, dropped, failed, sanitized, findings: [...]}; NULL with an exception pending */
+/* Is there nothing to tell? So it is of most texts. */
+static bool clean(const struct creel_defender_result *r)
+{
+	const struct creel_defender_finding *f = NULL;
+	const struct creel_defender_verdict *v = NULL;
+
+	return creel_defender_result_action(r) == CREEL_DEFENDER_ALLOW &&
+	       creel_defender_result_score(r) <= 0 && creel_defender_result_findings(r, &f) == 0 &&
+	       creel_defender_result_dropped(r) == 0 && creel_defender_result_verdicts(r, &v) == 0;
+}
+
+/*
+ * {action, score, dropped, failed, sanitized, findings: [...]}, or null when all of it is as it is of a text in which
+ * nothing is: lib/native.js has that one ready. NULL with an exception pending.
+ */
 static napi_value result_make(napi_env env, const struct creel_defender_result *r)
 {
 	const struct creel_defender_finding *f = NULL;
 	const char *action = creel_defender_action_name(creel_defender_result_action(r));
 	size_t len = 0, n = creel_defender_result_findings(r, &f);
 	napi_value o = NULL, list = NULL;
+
+	if (clean(r))
+		return js_ok(env, napi_get_null(env, &o)) ? o : NULL;
 
 	if (!js_ok(env, napi_create_object(env, &o)) ||
 	    !js_set_str(env, o, "action", action, strlen(action)) ||

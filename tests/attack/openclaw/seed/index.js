@@ -17,7 +17,7 @@ export default definePluginEntry({
 			if (!fs.existsSync('/persist/world/seed'))
 				return undefined;
 			const content = message.content.map((c) => c.type !== 'text' ? c
-				: { ...c, text: native.scan(defender, c.text, {}).sanitized ?? c.text });
+				: { ...c, text: native.scan(defender, c.text)?.sanitized ?? c.text });
 			if (JSON.stringify(content) !== JSON.stringify(message.content))
 				fs.appendFileSync('/persist/world/seed', 'rewritten\n');
 			return { message: { ...message, content } };
