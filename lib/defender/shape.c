@@ -373,30 +373,63 @@ static unsigned blanks(struct def_shape *s, const struct node *n, const uint64_t
 	return loop_take(s, n->child, b, a, ret_error) ? 0 : MANY;
 }
 
-/* What a word costs: a guess at how often benign text has it. */
+/* What a word costs: a guess at how often benign text has it. By its first octet. */
 static unsigned word_cost(const struct def_shape_word *w)
 {
-	static const char often[] =
-		" the of and to a in is you that it for on are as with your this be at not or have from by "
-		"can all will if an what but do which how when we they one no so up i 2 return ";
-	static const char seen[] =
-		" new use only now any more other its my me he his was has had were been must should would "
-		"may just like time get make write set run read show give text file data system message first "
-		"last after before out then than into about there user add change print code name access api "
-		"begin call check command copy define each end error files find function id include input "
-		"insert key line link list log memory mode model next open order output public result root "
-		"start state string test true update using version without ";
+	static const char *const often[256] = {
+		['2'] = " 2 ",
+		['a'] = " and a are as at all an ",
+		['b'] = " be by but ",
+		['c'] = " can ",
+		['d'] = " do ",
+		['f'] = " for from ",
+		['h'] = " have how ",
+		['i'] = " in is it if i ",
+		['n'] = " not no ",
+		['o'] = " of on or one ",
+		['r'] = " return ",
+		['s'] = " so ",
+		['t'] = " the to that this they ",
+		['u'] = " up ",
+		['w'] = " with will what which when we ",
+		['y'] = " you your ",
+	};
+	static const char *const seen[256] = {
+		['a'] = " any after about add access api ",
+		['b'] = " been before begin ",
+		['c'] = " change code call check command copy ",
+		['d'] = " data define ",
+		['e'] = " each end error ",
+		['f'] = " file first files find function ",
+		['g'] = " get give ",
+		['h'] = " he his has had ",
+		['i'] = " its into id include input insert ",
+		['j'] = " just ",
+		['k'] = " key ",
+		['l'] = " like last line link list log ",
+		['m'] = " more my me must may make message memory mode model ",
+		['n'] = " new now name next ",
+		['o'] = " only other out open order output ",
+		['p'] = " print public ",
+		['r'] = " run read result root ",
+		['s'] = " should set show system start state string ",
+		['t'] = " time text then than there test true ",
+		['u'] = " use user update using ",
+		['v'] = " version ",
+		['w'] = " was were would write without ",
+	};
+	const char *in;
 	char probe[SHAPE_WORD + 3];
 
-	if (w->len > sizeof("function") - 1) /* the longest of them */
+	if (w->len == 0 || w->len > sizeof("function") - 1) /* the longest of them */
 		return 1;
 	probe[0] = ' ';
 	memcpy(probe + 1, w->text, w->len);
 	probe[w->len + 1] = w->whole ? ' ' : 0;
 	probe[w->len + 2] = 0;
-	if (strstr(often, probe))
+	if ((in = often[w->text[0]]) != NULL && strstr(in, probe))
 		return 60;
-	if (strstr(seen, probe))
+	if ((in = seen[w->text[0]]) != NULL && strstr(in, probe))
 		return 12;
 	return w->whole || w->len > 4 ? 1 : 3;
 }

@@ -1,6 +1,7 @@
 /* The library's promises: places, replaced ranges, streams, threads, layers, overrides, bounds. */
 #include "creel/defender.h"
 #include "tests/cmocka-all.h"
+#include <dirent.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -368,7 +369,25 @@ static void odd_texts(void **state)
 	assert_true(creel_defender_scan(NULL, "", 0, NULL, NULL, NULL) < 0);
 }
 
-/* A cache that was changed is not believed. */
+/* The one file in @p dir. */
+static ino_t file_in(const char *dir)
+{
+	char name[512] = "";
+	struct stat st = {0};
+	DIR *all = opendir(dir);
+
+	assert_non_null(all);
+	for (struct dirent *e; (e = readdir(all)) != NULL;)
+		if (e->d_name[0] != '.') {
+			assert_string_equal(name, "");
+			(void)snprintf(name, sizeof(name), "%s/%s", dir, e->d_name);
+		}
+	closedir(all);
+	assert_int_equal(stat(name, &st), 0);
+	return st.st_ino;
+}
+
+/* A cache is used; one that was changed is not believed. */
 static void cache_is_checked(void **state)
 {
 	static const char rules[] = "rule a.b\nwords one two\n";
@@ -387,6 +406,9 @@ static void cache_is_checked(void **state)
 		assert_int_equal(creel_defender_result_action(r), CREEL_DEFENDER_BLOCK);
 		creel_defender_result_free(r);
 		creel_defender_free(n);
+		ino_t was = file_in(dir);
+		creel_defender_free(make(o));
+		assert_int_equal(file_in(dir), was);
 		(void)snprintf(
 			cmd, sizeof(cmd),
 			"f=$(ls %s/creel-rules-*) && printf x | dd of=$f bs=1 seek=%d conv=notrunc 2>/dev/null",
