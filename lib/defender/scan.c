@@ -67,18 +67,13 @@ static int scan_folded(struct scan *s, const struct def_view *text, enum reading
 	struct def_turn turned = {0};
 	int r = def_pass(s, text, DEF_PASS_TEXT, "text", NULL);
 
-	if (r < 0 || (reading == READ_TEXT && !ngram_wanted(s)))
+	if (r < 0 || reading == READ_TEXT)
 		return r;
+	r = make(s, &words, text, def_words, (struct def_arg){0}, "", &facts);
 	if (r == 0)
-		r = make(s, &words, text, def_words, (struct def_arg){0}, "", &facts);
-	if (r == 0 && reading > READ_TEXT)
 		r = def_pass(s, &words, DEF_PASS_WORDS, "words", &turned);
 	if (r == 0)
 		ngram_ask(s, &words);
-	if (reading == READ_TEXT) {
-		fini(s, &words);
-		return r;
-	}
 	if (r == 0 && facts.splits > 0) {
 		r = make(s, &other, &words, def_dense, (struct def_arg){0}, "split", NULL);
 		if (r == 0)
