@@ -107,8 +107,7 @@ static void all_places_are_found(void **state)
 		"0 1a,f:x\n69g ",
 		"a1b2e@$!|+ z6",
 		"<a>*`~ b\n- \t",
-		"%&\\\x1b"
-		"ab @[`{^\x7f\x80\xff",
+		"%&\\ab @[`{^\x7f\x80\xff\x1b",
 		"ABZabz019+-/_\n",
 		"6 9 a f 0 x , : e e e e e e e e e e g",
 	};
