@@ -246,6 +246,20 @@ static struct escape escape_next(struct def_known *known, const uint8_t *in, siz
 	return e;
 }
 
+/* May @p c, which an escape stood for, begin another with what stands behind it, or with what that stands for? */
+static bool may_escape(uint8_t c, const uint8_t *next, size_t len)
+{
+	if (c == 0x1b)
+		return true;
+	if (len == 0)
+		return false;
+	if (c == '\\')
+		return memchr("ntrux\\\"U", next[0], 8) != NULL;
+	if (c == '%')
+		return hex1(next[0]) >= 0 || special[next[0]];
+	return (uint8_t)((next[0] | 32) - 'a') < 26 || next[0] == '#' || special[next[0]];
+}
+
 void def_unescape(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
 	struct def_facts *f = facts;
@@ -265,9 +279,7 @@ void def_unescape(const uint8_t *in, size_t len, const struct def_arg *arg, stru
 		def_put(s, e.out, e.n_out, e.at, i);
 		if (f) {
 			f->decoded = true;
-			f->again |= e.n_out == 1 && special[e.out[0]] && e.out[0] != '\\';
-			f->again |= e.n_out == 1 && e.out[0] == '\\' && i < len &&
-				    memchr("ntrux\\\"U", in[i], 8) != NULL;
+			f->again |= e.n_out == 1 && special[e.out[0]] && may_escape(e.out[0], in + i, len - i);
 		}
 	}
 }
