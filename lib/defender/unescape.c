@@ -279,7 +279,8 @@ void def_unescape(const uint8_t *in, size_t len, const struct def_arg *arg, stru
 		def_put(s, e.out, e.n_out, e.at, i);
 		if (f) {
 			f->decoded = true;
-			f->again |= e.n_out == 1 && special[e.out[0]] && may_escape(e.out[0], in + i, len - i);
+			f->again |= e.n_out == 1 && special[e.out[0]] &&
+				    may_escape(e.out[0], in + i, len - i);
 		}
 	}
 }
