@@ -381,7 +381,7 @@ static bool is_mark(uint8_t c)
 	return c == '<' || c == '*' || c == '`' || c == '~';
 }
 
-/* The next mark from @p i on, as def_find_mark() means it or nearly so. */
+/* The next mark from @p i on, as def_find_mark() has it; near the text's end also one before a blank. */
 static size_t mark_next(struct def_known *known, const uint8_t *in, size_t i, size_t len)
 {
 	i = def_find_mark(known, in, i, len);

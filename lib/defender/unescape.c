@@ -277,11 +277,9 @@ void def_unescape(const uint8_t *in, size_t len, const struct def_arg *arg, stru
 			break;
 		i = e.at + e.len;
 		def_put(s, e.out, e.n_out, e.at, i);
-		if (f) {
-			f->decoded = true;
+		if (f)
 			f->again |= e.n_out == 1 && special[e.out[0]] &&
 				    may_escape(e.out[0], in + i, len - i);
-		}
 	}
 }
 

@@ -173,7 +173,6 @@ struct def_facts {
 	const def_mem *mem;
 	struct def_hit *hits; /* places in the input */
 	size_t n_hits, cap_hits;
-	bool decoded;           /* unescape: something was */
 	bool again;             /* unescape: the result may hold further escapes */
 	size_t tags, selectors; /* characters seen */
 	size_t splits;          /* words: stretches of single letters */

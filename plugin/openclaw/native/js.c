@@ -58,25 +58,40 @@ bool js_text(napi_env env, napi_value v, const char *what, char **ret, size_t *r
 	return true;
 }
 
-/* @p ret is NULL when there is no such property. */
-static bool property(napi_env env, napi_value o, const char *key, napi_value *ret)
+/* Is it neither undefined nor null? */
+static bool given(napi_env env, napi_value v, bool *ret)
 {
 	int kind = NAPI_UNDEFINED;
-	napi_value v = NULL;
 
-	if (!js_ok(env, napi_get_named_property(env, o, key, &v)) || !js_ok(env, napi_typeof(env, v, &kind)))
+	if (!js_ok(env, napi_typeof(env, v, &kind)))
 		return false;
-	*ret = kind == NAPI_UNDEFINED || kind == NAPI_NULL ? NULL : v;
+	*ret = kind != NAPI_UNDEFINED && kind != NAPI_NULL;
 	return true;
+}
+
+bool js_str(napi_env env, napi_value v, const char *what, char **ret)
+{
+	bool is = false;
+	size_t len;
+
+	*ret = NULL;
+	return given(env, v, &is) && (!is || js_text(env, v, what, ret, &len));
 }
 
 bool js_str_of(napi_env env, napi_value o, const char *key, char **ret)
 {
 	napi_value v = NULL;
-	size_t len;
 
 	*ret = NULL;
-	return property(env, o, key, &v) && (!v || js_text(env, v, key, ret, &len));
+	return js_ok(env, napi_get_named_property(env, o, key, &v)) && js_str(env, v, key, ret);
+}
+
+bool js_num(napi_env env, napi_value v, uint32_t *ret)
+{
+	bool is = false;
+
+	*ret = 0;
+	return given(env, v, &is) && (!is || js_ok(env, napi_get_value_uint32(env, v, ret)));
 }
 
 bool js_set_str(napi_env env, napi_value o, const char *key, const char *s, size_t len)

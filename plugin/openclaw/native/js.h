@@ -10,7 +10,11 @@ bool js_ok(napi_env env, int status);
 
 /** A copy of a string, or of a Buffer's octets, with a NUL behind; free() it. */
 bool js_text(napi_env env, napi_value v, const char *what, char **ret, size_t *ret_len);
-/** A property that is a string: a copy, or NULL when it is undefined or null; free() it. */
+/** A string: a copy, or NULL when it is undefined or null; free() it. */
+bool js_str(napi_env env, napi_value v, const char *what, char **ret);
+/** A number, or 0 when it is undefined or null. */
+bool js_num(napi_env env, napi_value v, uint32_t *ret);
+/** As js_str(), of a property. */
 bool js_str_of(napi_env env, napi_value o, const char *key, char **ret);
 
 bool js_set_str(napi_env env, napi_value o, const char *key, const char *s, size_t len);

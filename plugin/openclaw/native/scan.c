@@ -119,26 +119,6 @@ static void job_free(struct job *j)
 	free(j);
 }
 
-/* An argument that may be undefined, or null: then @p ret stays as it is. */
-static bool text_arg(napi_env env, napi_value v, const char *what, char **ret)
-{
-	int kind = NAPI_UNDEFINED;
-	size_t len;
-
-	if (!js_ok(env, napi_typeof(env, v, &kind)))
-		return false;
-	return kind == NAPI_UNDEFINED || kind == NAPI_NULL || js_text(env, v, what, ret, &len);
-}
-
-static bool num_arg(napi_env env, napi_value v, uint32_t *ret)
-{
-	int kind = NAPI_UNDEFINED;
-
-	if (!js_ok(env, napi_typeof(env, v, &kind)))
-		return false;
-	return kind == NAPI_UNDEFINED || kind == NAPI_NULL || js_ok(env, napi_get_value_uint32(env, v, ret));
-}
-
 /* scan(defender, text, skip, out, source, role, tool) */
 static struct job *job_read(napi_env env, napi_callback_info info, napi_value *ret_defender)
 {
@@ -159,9 +139,9 @@ static struct job *job_read(napi_env env, napi_callback_info info, napi_value *r
 		return NULL;
 	}
 	if (!js_ok(env, napi_get_value_external(env, argv[0], &defender)) ||
-	    !js_text(env, argv[1], "text", &j->text, &j->len) || !num_arg(env, argv[2], &j->skip) ||
-	    !num_arg(env, argv[3], &j->out) || !text_arg(env, argv[4], "source", &j->source) ||
-	    !text_arg(env, argv[5], "role", &j->role) || !text_arg(env, argv[6], "tool", &j->tool)) {
+	    !js_text(env, argv[1], "text", &j->text, &j->len) || !js_num(env, argv[2], &j->skip) ||
+	    !js_num(env, argv[3], &j->out) || !js_str(env, argv[4], "source", &j->source) ||
+	    !js_str(env, argv[5], "role", &j->role) || !js_str(env, argv[6], "tool", &j->tool)) {
 		job_free(j);
 		return NULL;
 	}
@@ -238,7 +218,6 @@ static napi_value result_make(napi_env env, const struct creel_defender_result *
 
 	if (clean(r))
 		return js_ok(env, napi_get_null(env, &o)) ? o : NULL;
-
 	if (!js_ok(env, napi_create_object(env, &o)) ||
 	    !js_set_str(env, o, "action", action, strlen(action)) ||
 	    !js_set_num(env, o, "score", creel_defender_result_score(r)) ||

@@ -276,6 +276,42 @@ static void beginnings(void **state)
 	def_sieve_free(s);
 }
 
+/* A group that must be there once is asked for, with its blank inside and however often it may come again. */
+static void groups(void **state)
+{
+	static const struct {
+		const char *view;
+		size_t stretches;
+	} cases[] = {
+		{" frobnicate only quickly ", 1},
+		{" frobnicate just only just quickly ", 1},
+		{" frobnicate the harbour quickly ", 0},
+	};
+	static const char *const exprs[] = {
+		" (?:frobnicate(?: only| just) quickly) ", /* once: the second view is none of its */
+		" (?:frobnicate(?: only| just)+ quickly) ",
+		" (?:frobnicate(?: only| just){1,3} quickly) ",
+	};
+
+	for (size_t e = 0; e < sizeof(exprs) / sizeof(exprs[0]); e++) {
+		struct def_sieve *s = def_sieve_new(&def_mem_libc);
+		struct def_sieve_state st = {0};
+		unsigned turn;
+		assert_non_null(s);
+		assert_int_equal(def_sieve_add(s, exprs[e], 0), 1);
+		assert_int_equal(def_sieve_seal(s), 0);
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			const char *view = cases[i].view;
+			assert_int_equal(def_sieve_sift(s, &st, (const uint8_t *)view, strlen(view), &turn),
+					 0);
+			if (st.n != (e == 0 && i == 1 ? 0 : cases[i].stretches))
+				fail_msg("%s in %s: %zu stretches", exprs[e], view, st.n);
+		}
+		def_sieve_state_fini(&st, s);
+		def_sieve_free(s);
+	}
+}
+
 /* A stretch reaches as far as the pattern may, before the word that is asked for first and after it. */
 static void ends(void **state)
 {
@@ -483,6 +519,7 @@ int main(void)
 		cmocka_unit_test(little_is_read),
 		cmocka_unit_test(shapes),
 		cmocka_unit_test(beginnings),
+		cmocka_unit_test(groups),
 		cmocka_unit_test(ends),
 		cmocka_unit_test(across),
 		cmocka_unit_test(words_without_end),
