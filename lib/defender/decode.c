@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "find.h"
+#include "tree.h"
 #include "view.h"
 #include <string.h>
 
@@ -413,7 +414,8 @@ static bool joins(const uint8_t *in, size_t i, size_t n)
 
 /*
  * The text without the markup that takes words apart: ig<b></b>nore, ig**no**re; and only what stands
- * near such places, each stretch on a line of its own. With arg->mode only near those that change words.
+ * near such places, each stretch on a line of its own. Such places are those that change words, and those that put
+ * side by side what arg->beside has.
  */
 void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s, void *facts)
 {
@@ -432,10 +434,11 @@ void def_glue(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 		size_t n = glue_at(in, i, len);
 		if (n == 0)
 			continue;
-		bool change = (arg->mode || (f && !f->joins)) && joins(in, i, n);
+		bool change = joins(in, i, n);
 		if (f)
 			f->joins |= change;
-		if (arg->mode && !change && i >= until) {
+		if (!change && i >= until &&
+		    !(arg->beside && tree_has(arg->beside->pairs[in[i - 1]], in[i + n]))) {
 			i += n - 1;
 			continue;
 		}

@@ -192,6 +192,24 @@ static int sets_fill(struct def_matcher *m, struct set set[DEF_DBS], const struc
 	return e < 0 ? e : def_sieve_seal(m->sieve);
 }
 
+/* What the rules of text have side by side; a pattern that is not understood has anything. */
+static int beside_fill(struct def_matcher *m, const struct set set[DEF_DBS])
+{
+	struct node *nodes = def_realloc(m->mem, NULL, TREE_NODES * sizeof(*nodes));
+
+	m->beside = def_alloc(m->mem, sizeof(*m->beside));
+	for (int k = DEF_DB_TEXT; nodes && m->beside && k <= DEF_DB_TEXT_OUT; k++)
+		for (size_t i = 0; i < set[k].n; i++) {
+			struct node *top = def_tree_read(nodes, set[k].expr[i]);
+			if (top)
+				def_tree_pairs(top, m->beside);
+			else
+				memset(m->beside, 0xff, sizeof(*m->beside));
+		}
+	def_free(m->mem, nodes);
+	return nodes && m->beside ? 0 : CREEL_E_NOMEM;
+}
+
 static int compile(struct def_matcher *m, int k, const struct set *s, struct creel_err *err)
 {
 	hs_compile_error_t *why = NULL;
@@ -380,6 +398,8 @@ int def_matcher_init(struct def_matcher *m, const struct def_rules *r, const cha
 		return creel_err_set(err, CREEL_E_UNSUPP, 0, "this processor lacks what Vectorscan needs");
 	m->sieve = def_sieve_new(mem);
 	int e = m->sieve ? sets_fill(m, set, r) : CREEL_E_NOMEM;
+	if (e == 0)
+		e = beside_fill(m, set);
 	if (e < 0)
 		creel_err_nomem(err);
 	uint64_t hash = r->hash;
@@ -415,6 +435,9 @@ void def_matcher_fini(struct def_matcher *m)
 {
 	def_sieve_free(m->sieve);
 	m->sieve = NULL;
+	if (m->mem)
+		def_free(m->mem, m->beside);
+	m->beside = NULL;
 	for (int k = 0; k < DEF_DBS; k++) {
 		hs_free_database(m->db[k]);
 		def_placer_free(m->placer[k]);

@@ -1,6 +1,7 @@
 #pragma once
 #include "rules.h"
 #include "sieve.h"
+#include "tree.h"
 #include <hs.h>
 
 /*
@@ -37,6 +38,7 @@ struct def_matcher {
 	hs_database_t *db[DEF_DBS]; /* NULL: no pattern of this kind */
 	struct def_id *ids[DEF_DBS];
 	size_t n_ids[DEF_DBS];
+	struct def_pairs *beside; /* what may stand side by side in what rules of text match */
 };
 
 /**

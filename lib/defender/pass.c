@@ -166,7 +166,7 @@ static int read_words(struct pass *p, struct def_turn *ret_turn)
 		r = read_stretches(p, (unsigned)__builtin_ctz(groups));
 	if (r == 0)
 		r = read_whole(p, DEF_DB_REST);
-	if (r == 0 && s->d->matcher.db[DEF_DB_HIGH] && has_high(p->v->data, p->v->len))
+	if (r == 0 && s->d->matcher.db[DEF_DB_HIGH] && st->high && has_high(p->v->data, p->v->len))
 		r = read_whole(p, DEF_DB_HIGH);
 	if (ret_turn)
 		*ret_turn = (struct def_turn){turn & DEF_TURN_ROT13, turn & DEF_TURN_REVERSE};

@@ -203,7 +203,8 @@ static int scan_glued(struct scan *s, const struct def_view *text, bool *ret_joi
 {
 	struct def_view glued = {0};
 	struct def_facts facts = {.mem = s->mem};
-	int r = make(s, &glued, text, def_glue, (struct def_arg){0}, "markup", &facts);
+	int r = make(s, &glued, text, def_glue, (struct def_arg){.beside = s->d->matcher.beside}, "markup",
+		     &facts);
 
 	*ret_joins = facts.joins;
 	if (r == 0 && glued.len > 0 && afford(s, text->len))
@@ -252,7 +253,7 @@ static int scan_octets(struct scan *s, const struct def_view *v, int depth)
 	if (r == 0 && f.selectors >= 8)
 		r = child_scan(s, v, def_selectors, "selectors", depth);
 	if (r == 0 && f.joins && afford(s, v->len)) {
-		r = make(s, &glued, v, def_glue, (struct def_arg){.mode = 1}, "markup", NULL);
+		r = make(s, &glued, v, def_glue, (struct def_arg){0}, "markup", NULL);
 		if (r == 0)
 			r = fold_and_scan(s, &glued, NULL, READ_TURNED);
 		fini(s, &glued);

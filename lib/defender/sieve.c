@@ -24,12 +24,6 @@ static void kind_set(uint8_t set[DEF_KINDS / 8], uint8_t kind)
 	set[kind & 15] = (uint8_t)(set[kind & 15] | 1u << (kind >> 4));
 }
 
-static void flag(struct def_sieve *s, uint32_t four, unsigned f)
-{
-	uint32_t h = def_word_four(four);
-	s->four[h >> 2] = (uint8_t)(s->four[h >> 2] | f << (h & 3) * 2);
-}
-
 struct def_sieve *def_sieve_new(const def_mem *mem)
 {
 	struct def_sieve *s = def_alloc(mem, sizeof(*s));
@@ -38,6 +32,7 @@ struct def_sieve *def_sieve_new(const def_mem *mem)
 		s->mem = mem;
 		s->shape.mem = mem;
 		s->plain = !wide_fast();
+		memset(s->four, DEF_WORD_COUNTS, sizeof(s->four));
 	}
 	return s;
 }
@@ -144,10 +139,10 @@ static void slot_take(struct def_sieve *s, const struct word *w)
 		s->slots[at] = (uint16_t)(w - s->words + 1);
 	bit_set(s->asked, h);
 	if (open)
-		flag(s, (uint32_t)w->key, DEF_WORD_OPEN);
+		s->four[def_word_four((uint32_t)w->key)] |= DEF_WORD_OPEN;
 	s->threes |= three;
 	for (uint32_t c = 1; three && c < 256; c++)
-		flag(s, (uint32_t)w->key | c << 24, DEF_WORD_OPEN);
+		s->four[def_word_four((uint32_t)w->key | c << 24)] |= DEF_WORD_OPEN;
 }
 
 /* A row becomes a word, or is one more to ask for it. */
@@ -219,7 +214,8 @@ static int chain_take(struct def_sieve *s, size_t at)
 	const struct def_chain *from = &s->shape.chains[at];
 	struct chain *c = &s->chains[at];
 
-	*c = (struct chain){.before = from->before, .after = from->after, .group = from->group};
+	*c = (struct chain){
+		.before = from->before, .after = from->after, .group = from->group, .rarest = from->rarest};
 	for (size_t i = 0; i < from->n_words; i++) {
 		const struct def_shape_word *w = &s->shape.words[from->first_word + i];
 		if (w->step == from->rarest && row_add(s, w, at, 0) < 0)
@@ -227,9 +223,13 @@ static int chain_take(struct def_sieve *s, size_t at)
 	}
 	s->far = MAX(s->far, from->before + 1);
 	s->far = MAX(s->far, from->after + 1);
-	for (unsigned k = 0; k < from->n_steps; k++)
-		if (from->by_cost[k] != from->rarest)
-			c->step[c->n++] = step_of(s, from, from->by_cost[k]);
+	for (unsigned k = 0; k < from->n_steps; k++) {
+		unsigned j = from->by_cost[k];
+		if (j == from->rarest)
+			continue;
+		c->in_order[j] = c->n;
+		c->step[c->n++] = step_of(s, from, j);
+	}
 	return 0;
 }
 
@@ -254,7 +254,7 @@ int def_sieve_seal(struct def_sieve *s)
 	if (slots_fill(s) < 0)
 		return CREEL_E_NOMEM;
 	for (size_t i = 0; i < h->n_loops; i++)
-		flag(s, h->loops[i], DEF_WORD_LOOP);
+		s->four[def_word_four(h->loops[i])] &= (uint8_t)~DEF_WORD_COUNTS;
 	def_free(s->mem, s->rows);
 	s->rows = NULL;
 	return 0;

@@ -21,7 +21,7 @@ struct sift {
 	size_t n, n_hits;
 	bool cut; /* there were words before the first that is kept */
 	unsigned turn;
-	bool nomem;
+	bool nomem, high;
 };
 
 void def_sieve_state_fini(struct def_sieve_state *st, const struct def_sieve *s)
@@ -45,11 +45,10 @@ static inline wide text_at(const struct sift *f, size_t at)
 static inline bool stands(const struct form *f, wide text)
 {
 	wide form;
-	unsigned all = (1u << f->len) - 1;
 
 	static_assert(sizeof(form) == sizeof(*f), "one load");
 	memcpy(&form, f, sizeof(form));
-	return (wide_mask((wide)(form == text)) & all) == all;
+	return !(~wide_mask((wide)(form == text)) & ((1u << f->len) - 1));
 }
 
 /* Is the word, which is of the kinds of the step's words, one of them? @p blank: where the one before it is */
@@ -63,14 +62,18 @@ static bool step_has(const struct sift *f, const struct step *t, size_t blank)
 	return false;
 }
 
+static bool kind_of(const uint8_t set[DEF_KINDS / 8], uint8_t kind)
+{
+	return set[kind & 15] >> (kind >> 4) & 1;
+}
+
 /* Which of sixteen words are of kinds that the step has. */
 static unsigned kinds_plain(const struct step *t, const uint8_t *begin, const uint8_t *key)
 {
 	unsigned m = 0;
 
 	for (unsigned i = 0; i < WIDE; i++)
-		m |= (t->begin[begin[i] & 15] >> (begin[i] >> 4) & t->key[key[i] & 15] >> (key[i] >> 4) & 1u)
-		     << i;
+		m |= (unsigned)(kind_of(t->begin, begin[i]) & kind_of(t->key, key[i])) << i;
 	return m;
 }
 
@@ -122,6 +125,54 @@ WIDE_BODY bool near(const struct sift *f, const struct step *t, size_t i, bool f
 	return false;
 }
 
+/* Is word @p i one of the step's? */
+static bool step_is(const struct sift *f, const struct step *t, size_t i)
+{
+	const struct def_sieve_state *st = f->st;
+
+	return kind_of(t->begin, st->begin[i]) && kind_of(t->key, st->key[i]) && step_has(f, t, st->at[i]);
+}
+
+/* Of the words from @p from to before @p end: from the first that is one of the step's to behind the last. */
+static bool narrow(const struct sift *f, const struct step *t, size_t *from, size_t *end)
+{
+	while (*from < *end && !step_is(f, t, *from))
+		++*from;
+	while (*from < *end && !step_is(f, t, *end - 1))
+		--*end;
+	return *from < *end;
+}
+
+/*
+ * Of chain @p c all stands near word @p i. Also in its order, each no farther from the next than it may be? Two may be
+ * one word, where what stands between them may be left out.
+ */
+static bool in_order(const struct sift *f, const struct chain *c, size_t i)
+{
+	const int32_t *no = f->st->no;
+	size_t from = i, end = i + 1;
+	int32_t far = 0;
+
+	for (unsigned k = c->rarest; k-- > 0;) {
+		const struct step *t = &c->step[c->in_order[k]];
+		from = first_of(f, no[from] - t->before + far);
+		far = t->before;
+		if (!narrow(f, t, &from, &end))
+			return false;
+	}
+	from = i;
+	end = i + 1;
+	far = 0;
+	for (unsigned k = c->rarest + 1u; k <= c->n; k++) {
+		const struct step *t = &c->step[c->in_order[k]];
+		end = first_of(f, no[end - 1] + t->after - far + 1);
+		far = t->after;
+		if (!narrow(f, t, &from, &end))
+			return false;
+	}
+	return true;
+}
+
 /* All that chain @p c asks for stands near word @p i: a stretch around it. */
 static void candidate(struct sift *f, const struct chain *c, size_t i)
 {
@@ -169,7 +220,7 @@ WIDE_BODY void asked(struct sift *f, wide text, size_t at, uint64_t key, bool fa
 			bool all = true;
 			for (unsigned k = 0; all && k < c->n; k++)
 				all = near(f, &c->step[k], at, fast);
-			if (all)
+			if (all && (c->n < 2 || in_order(f, c, at)))
 				candidate(f, c, at);
 		}
 	}
@@ -191,7 +242,7 @@ WIDE_BODY size_t hits_take(struct sift *f, bool end, bool fast)
 		key = def_word_key(key);
 		uint32_t h4 = def_word_four((uint32_t)key);
 		asked(f, text, i, key, fast);
-		if (!(f->s->four[h4 >> 2] >> (h4 & 3) * 2 & DEF_WORD_OPEN))
+		if (!(f->s->four[h4] & DEF_WORD_OPEN))
 			continue;
 		if (key > UINT32_MAX)
 			asked(f, text, i, key & UINT32_MAX, fast);
@@ -205,13 +256,15 @@ WIDE_BODY size_t hits_take(struct sift *f, bool end, bool fast)
  * The places of blanks from @p i on, as many as there is room for; more is written than is said.
  *
  * @param ret_twice  a blank stands behind a blank
+ * @param high       set when an octet is none of ASCII
  * @return where the next may be
  */
 WIDE_BODY size_t blanks_find(const uint8_t *p, size_t i, size_t len, uint32_t *at, size_t room, size_t *ret_n,
-			     bool *ret_twice)
+			     bool *ret_twice, bool *high)
 {
 	uint8_t last[WIDE_BLOCK];
 	uint64_t twice = 0, before = 0;
+	wide all_of = wide_all(0);
 	size_t n = 0;
 
 	for (; i < len && n + WIDE_BLOCK <= room; i += WIDE_BLOCK) {
@@ -222,8 +275,11 @@ WIDE_BODY size_t blanks_find(const uint8_t *p, size_t i, size_t len, uint32_t *a
 			memcpy(last, q, len - i);
 			q = last;
 		}
-		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE)
-			m |= (uint64_t)wide_mask(wide_is(wide_load(q + k), ' ')) << k;
+		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
+			const wide v = wide_load(q + k);
+			m |= (uint64_t)wide_mask(wide_is(v, ' ')) << k;
+			all_of |= v;
+		}
 		twice |= m & (m << 1 | before);
 		before = m >> 63;
 		size_t all = n + (size_t)__builtin_popcountll(m);
@@ -235,6 +291,7 @@ WIDE_BODY size_t blanks_find(const uint8_t *p, size_t i, size_t len, uint32_t *a
 	}
 	*ret_n = n;
 	*ret_twice = twice != 0;
+	*high |= wide_mask(all_of) != 0;
 	return MIN(i, len);
 }
 
@@ -252,24 +309,71 @@ struct lists {
 	size_t n_hits, last; /* last: the last word's number */
 };
 
-/* Word @p n, of @p key. */
-WIDE_BODY void list(struct lists *l, size_t n, uint64_t key)
+/* Word @p n, whose first four octets have the hash @p h4 and whose key has @p h. */
+WIDE_BODY void list(struct lists *l, size_t n, uint32_t h4, uint32_t h)
 {
-	uint64_t mixed = def_word_mix(key);
-	uint32_t h = def_word_hash(mixed), h4 = def_word_four((uint32_t)key);
-	unsigned four = l->s->four[h4 >> 2] >> (h4 & 3) * 2;
+	unsigned four = l->s->four[h4];
 
-	l->last += 1 ^ (four & DEF_WORD_LOOP);
+	l->last += four & DEF_WORD_COUNTS;
 	l->no[n] = (int32_t)l->last;
-	l->begin[n] = def_word_begin_kind(key);
-	l->key[n] = def_word_key_kind(mixed);
 	l->first[l->last + 1] = (uint32_t)n + 1;
 	l->hits[l->n_hits] = (uint32_t)n;
 	l->n_hits += ((unsigned)(l->s->asked[h >> 6] >> (h & 63)) | four / DEF_WORD_OPEN) & 1;
 }
 
+/* Word @p n, of @p key. */
+WIDE_BODY void list_one(struct lists *l, size_t n, uint64_t key)
+{
+	uint32_t mixed = def_word_mix(key);
+
+	l->begin[n] = def_word_begin_kind(key);
+	l->key[n] = def_word_key_kind(mixed);
+	list(l, n, def_word_four((uint32_t)key), def_word_hash(mixed));
+}
+
+#ifdef __x86_64__
+static inline long long eight_at(const uint8_t *p)
+{
+	long long w;
+
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
+/* Words @p n to @p n + 3, behind the blanks at @p at; that behind the last one stands there too. */
+WIDE_FAST static inline void list_four(struct lists *l, size_t n, const uint8_t *p, const uint32_t *at)
+{
+	/* pairs of lanes, one for the lower half of a key and of all that is done with it, one for all of it */
+	const __m256i mix = _mm256_set1_epi64x((long long)((uint64_t)DEF_WORD_HIGH << 32 | DEF_WORD_LOW)),
+		      hash = _mm256_set1_epi64x((uint64_t)(32 - DEF_WORD_HASH) << 32 | (32 - DEF_WORD_FOUR)),
+		      kind = _mm256_set1_epi64x((uint64_t)(32 - 7) << 32 | (24 - 7)),
+		      two = _mm256_set1_epi64x(0x0c0408000c040800), kinds = _mm256_set1_epi8(DEF_KINDS - 1);
+	__m128i size = _mm_sub_epi32(_mm_loadu_si128((const __m128i *)(at + 1)),
+				     _mm_loadu_si128((const __m128i *)at));
+	__m256i bits = _mm256_slli_epi64(_mm256_cvtepu32_epi64(_mm_min_epu32(size, _mm_set1_epi32(8))), 3);
+	__m256i words = _mm256_set_epi64x(eight_at(p + at[3] + 1), eight_at(p + at[2] + 1),
+					  eight_at(p + at[1] + 1), eight_at(p + at[0] + 1));
+	__m256i keys = _mm256_andnot_si256(_mm256_sllv_epi64(_mm256_set1_epi64x(-1), bits), words);
+	__m256i mixed = _mm256_mullo_epi32(keys, mix);
+	mixed = _mm256_add_epi32(mixed, _mm256_slli_epi64(mixed, 32));
+	__m256i k = _mm256_shuffle_epi8(_mm256_and_si256(_mm256_srlv_epi32(mixed, kind), kinds), two);
+	uint64_t both = (uint64_t)_mm_cvtsi128_si64(
+		_mm_unpacklo_epi16(_mm256_castsi256_si128(k), _mm256_extracti128_si256(k, 1)));
+	uint32_t h[8];
+
+	memcpy(l->begin + n, &both, sizeof(uint32_t));
+	both >>= 32;
+	memcpy(l->key + n, &both, sizeof(uint32_t));
+	_mm256_storeu_si256((__m256i *)h, _mm256_srlv_epi32(mixed, hash));
+	for (unsigned i = 0; i < 4; i++)
+		list(l, n + i, h[2 * i], h[2 * i + 1]);
+}
+#else
+#define list_four(l, n, p, at) (void)0
+#endif
+
 /* Words from the blank at or behind @p i on, as many as there is room for. @return the blank behind them */
-WIDE_BODY size_t words_take(struct sift *f, size_t i)
+WIDE_BODY size_t words_take(struct sift *f, size_t i, bool fast)
 {
 	const struct def_sieve_state *st = f->st;
 	const uint8_t *p = f->p;
@@ -288,7 +392,7 @@ WIDE_BODY size_t words_take(struct sift *f, size_t i)
 	size_t n = f->n, end = 0;
 	bool twice;
 
-	i = blanks_find(p, i, len, at + n, st->cap_words - n, &end, &twice);
+	i = blanks_find(p, i, len, at + n, st->cap_words - n, &end, &twice, &f->high);
 	if (end == 0)
 		return len;
 	end += n;
@@ -297,10 +401,13 @@ WIDE_BODY size_t words_take(struct sift *f, size_t i)
 	size_t k = n, plain = twice ? n : end - 1, next = at[end - 1];
 	while (plain > n && at[plain - 1] + 1 + sizeof(uint64_t) > len)
 		plain--;
-	for (; k < plain; k++) { /* most words: a place is the one of its blank already */
+	/* most words: a place is the one of its blank already */
+	for (; fast && k + 4 <= plain; k += 4)
+		list_four(&l, k, p, at + k);
+	for (; k < plain; k++) {
 		uint64_t key, size = at[k + 1] - at[k];
 		memcpy(&key, p + at[k] + 1, sizeof(key));
-		list(&l, k, key & octets[MIN(size, sizeof(key))]);
+		list_one(&l, k, key & octets[MIN(size, sizeof(key))]);
 	}
 	for (n = k; k + 1 < end; k++) {
 		size_t size = at[k + 1] - at[k], from = at[k] + 1u;
@@ -309,7 +416,7 @@ WIDE_BODY size_t words_take(struct sift *f, size_t i)
 			continue;
 		memcpy(&key, p + from, MIN(len - from, sizeof(key)));
 		at[n] = at[k];
-		list(&l, n++, key & octets[MIN(size, sizeof(key))]);
+		list_one(&l, n++, key & octets[MIN(size, sizeof(key))]);
 	}
 	f->no = (int32_t)l.last;
 	f->n = n;
@@ -320,12 +427,12 @@ WIDE_BODY size_t words_take(struct sift *f, size_t i)
 /* Each a function of its own, for the sake of the processor's few registers. */
 WIDE_FAST static __attribute__((noinline)) size_t words_fast(struct sift *f, size_t i)
 {
-	return words_take(f, i);
+	return words_take(f, i, true);
 }
 
 static __attribute__((noinline)) size_t words_plain(struct sift *f, size_t i)
 {
-	return words_take(f, i);
+	return words_take(f, i, false);
 }
 
 /* Keep what the @p done first hits do not need any more; that is all but a few words, or there is more room. */
@@ -429,6 +536,7 @@ int def_sieve_sift(const struct def_sieve *s, struct def_sieve_state *st, const 
 	st->n = 0;
 	int r = s->plain ? sift_plain(&f) : sift_fast(&f);
 	*ret_turn = f.turn;
+	st->high = f.high;
 	if (st->cap_words > KEEP) {
 		def_free(s->mem, st->room);
 		st->room = NULL;

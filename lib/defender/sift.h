@@ -7,8 +7,8 @@
 #define DEF_OTHER     (SHAPE_STEPS - 1)
 #define DEF_KINDS     128
 
-/* Of a word's first four octets: it is one that a pattern repeats, a word that is asked for may go on behind them. */
-enum { DEF_WORD_LOOP = 1, DEF_WORD_OPEN = 2 };
+/* Of a word's first four octets: it is none that a pattern repeats, a word that is asked for may go on behind them. */
+enum { DEF_WORD_COUNTS = 1, DEF_WORD_OPEN = 2 };
 
 /* What stands where a word begins: so many octets. */
 struct form {
@@ -39,6 +39,8 @@ struct step {
 struct chain {
 	struct step step[DEF_OTHER]; /* the rarer first */
 	uint8_t n, before, after, group;
+	uint8_t rarest,
+		in_order[SHAPE_STEPS]; /* as the words stand in the pattern: which of `step`, but for the rarest */
 };
 
 struct row;
@@ -53,7 +55,7 @@ struct def_sieve {
 	struct form *forms;
 	size_t n_words, n_refs, n_forms;
 	uint64_t asked[1 << DEF_WORD_HASH >> 6]; /* a bit a hash of a key: there is a word */
-	uint8_t four[1 << DEF_WORD_FOUR >> 2];   /* two bits a hash of four octets */
+	uint8_t four[1 << DEF_WORD_FOUR];        /* DEF_WORD_*, a hash of four octets */
 	uint16_t *slots;                         /* 1 + the first word of a key; most are 0 */
 	uint32_t last_slot;                      /* their number is a power of two */
 	int32_t far; /* words from one that is asked for to what its chains ask for */
@@ -73,28 +75,32 @@ static inline uint64_t def_word_key(uint64_t w)
 	return blank ? w & (blank ^ (blank - 1)) : w;
 }
 
-static inline uint64_t def_word_mix(uint64_t key)
+/* What keys are mixed with: the octets of their lower half, and of their upper one. */
+#define DEF_WORD_LOW  0x9e3779b1u
+#define DEF_WORD_HIGH 0x85ebca77u
+
+static inline uint32_t def_word_mix(uint64_t key)
 {
-	return key * 0x9e3779b97f4a7c15u;
+	return (uint32_t)key * DEF_WORD_LOW + (uint32_t)(key >> 32) * DEF_WORD_HIGH;
 }
 
-static inline uint32_t def_word_hash(uint64_t mixed)
+static inline uint32_t def_word_hash(uint32_t mixed)
 {
-	return (uint32_t)(mixed >> (64 - DEF_WORD_HASH));
+	return mixed >> (32 - DEF_WORD_HASH);
 }
 
-static inline uint8_t def_word_key_kind(uint64_t mixed)
+static inline uint8_t def_word_key_kind(uint32_t mixed)
 {
-	return (uint8_t)(mixed >> (64 - 7)) % DEF_KINDS;
+	return (uint8_t)(mixed >> (32 - 7));
 }
 
 static inline uint32_t def_word_four(uint32_t four)
 {
-	return (four * 0x9e3779b1u) >> (32 - DEF_WORD_FOUR);
+	return four * DEF_WORD_LOW >> (32 - DEF_WORD_FOUR);
 }
 
 /* Of a word's first three octets: every word that is asked for has them, or ends before. */
 static inline uint8_t def_word_begin_kind(uint64_t key)
 {
-	return (uint8_t)(((uint32_t)key << 8) * 0x9e3779b1u >> 25);
+	return ((uint32_t)key * DEF_WORD_LOW >> (24 - 7)) % DEF_KINDS;
 }

@@ -27,15 +27,39 @@ static struct node *make(struct tree *t, enum tree_kind k)
 	return n;
 }
 
-/* After a backslash: only what stands for itself. */
+/* After a backslash: what stands for itself, or for one octet. */
 static uint8_t escaped(struct tree *t)
 {
 	uint8_t c = (uint8_t)*t->p;
 
 	t->p += c != 0;
+	if (c == 'n')
+		return '\n';
+	if (c == 't')
+		return '\t';
 	if (c <= ' ' || c >= 0x7f || (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z'))
 		t->bad = true;
 	return c;
+}
+
+/* \s, as Vectorscan has it. */
+static bool blanks_read(struct tree *t, uint64_t set[4])
+{
+	if (t->p[0] != '\\' || t->p[1] != 's')
+		return false;
+	t->p += 2;
+	put(set, ' ');
+	for (uint8_t c = '\t'; c <= '\r'; c++)
+		put(set, c);
+	return true;
+}
+
+static bool anchor_read(struct tree *t)
+{
+	size_t n = *t->p == '^' || *t->p == '$' ? 1 : t->p[0] == '\\' && t->p[1] == 'b' ? 2 : 0;
+
+	t->p += n;
+	return n > 0;
 }
 
 static struct node *class_read(struct tree *t)
@@ -45,6 +69,8 @@ static struct node *class_read(struct tree *t)
 
 	t->p += not ;
 	for (; *t->p && (*t->p != ']' || first); first = false) {
+		if (blanks_read(t, n->set))
+			continue;
 		uint8_t a = (uint8_t)*t->p++, b;
 		if (a == '[' && (*t->p == ':' || *t->p == '.' || *t->p == '='))
 			t->bad = true;
@@ -88,9 +114,16 @@ static struct node *blank_first(struct tree *t, struct node *alt)
 
 static struct node *atom(struct tree *t, unsigned deep)
 {
-	uint8_t c = (uint8_t)*t->p++;
 	struct node *n;
 
+	if (anchor_read(t))
+		return make(t, CAT);
+	if (t->p[0] == '\\' && t->p[1] == 's') {
+		n = make(t, CLS);
+		(void)blanks_read(t, n->set);
+		return n;
+	}
+	uint8_t c = (uint8_t)*t->p++;
 	if (c == '(') {
 		if (t->p[0] == '?') {
 			t->bad |= t->p[1] != ':';
@@ -111,7 +144,7 @@ static struct node *atom(struct tree *t, unsigned deep)
 		memset(n->set, 0xff, sizeof(n->set));
 		return n;
 	}
-	if (strchr("^$*+?{", c))
+	if (strchr("*+?{", c))
 		t->bad = true;
 	n = make(t, LIT);
 	n->lit = c == '\\' ? escaped(t) : c;
@@ -239,10 +272,10 @@ bool def_tree_only_blank(const uint64_t set[4])
 	return set[0] == 1ull << ' ' && !set[1] && !set[2] && !set[3];
 }
 
-const struct node *def_tree_read(struct node *nodes, const char *expr)
+struct node *def_tree_read(struct node *nodes, const char *expr)
 {
 	struct tree t = {.p = expr, .nodes = nodes};
-	const struct node *top = alternatives(&t, 0);
+	struct node *top = alternatives(&t, 0);
 
 	return t.bad || *t.p ? NULL : top;
 }
@@ -268,4 +301,36 @@ bool def_tree_high(const struct node *n, uint8_t least)
 				return true;
 	}
 	return false;
+}
+
+static void sides(struct def_pairs *p, const uint64_t left[4], const uint64_t right[4])
+{
+	for (unsigned a = 0; a < 256; a++)
+		for (size_t i = 0; tree_has(left, (uint8_t)a) && i < 4; i++)
+			p->pairs[a][i] |= right[i];
+}
+
+void def_tree_pairs(struct node *n, struct def_pairs *p)
+{
+	uint64_t left[4] = {0};
+	unsigned octets = 0;
+
+	for (size_t i = 0; n->kind == CLS && i < 4; i++)
+		octets += (unsigned)__builtin_popcountll(n->set[i]);
+	if (octets > TREE_WIDE)
+		memset(n->set, 0, sizeof(n->set));
+	if (n->kind == LIT || n->kind == CLS)
+		return;
+	for (struct node *c = n->child; c; c = c->next) {
+		uint64_t first[4] = {0}, last[4] = {0};
+		def_tree_pairs(c, p);
+		(void)def_tree_edge(c, first, false);
+		bool empty = def_tree_edge(c, last, true);
+		if (n->kind == CAT)
+			sides(p, left, first);
+		if (n->kind == REP && (n->endless || n->max > 1))
+			sides(p, last, first);
+		for (size_t i = 0; i < 4; i++)
+			left[i] = last[i] | (empty ? left[i] : 0);
+	}
 }

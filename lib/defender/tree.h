@@ -4,8 +4,9 @@
 #include <stdint.h>
 
 /*
- * A pattern as a tree: the subset of regular expressions that rules of words use. What is beyond it
- * (anchors, lazy repeats, escapes that stand for more than themselves) makes no tree.
+ * A pattern as a tree: the subset of regular expressions that rules use. What is beyond it (lazy repeats, looking
+ * around, flags) makes no tree. Anchors are left out: without them a pattern matches more, and what it cannot do
+ * without is the same.
  */
 #define TREE_NODES 16384
 
@@ -25,7 +26,7 @@ static inline bool tree_has(const uint64_t set[4], uint8_t c)
 }
 
 /** The tree of @p expr in @p nodes, TREE_NODES of them. @return NULL when it is not understood */
-const struct node *def_tree_read(struct node *nodes, const char *expr);
+struct node *def_tree_read(struct node *nodes, const char *expr);
 /**
  * Add to @p set the octets that @p n may begin with, or end with (@p end).
  *
@@ -35,3 +36,12 @@ bool def_tree_edge(const struct node *n, uint64_t set[4], bool end);
 bool def_tree_only_blank(const uint64_t set[4]);
 /** Does every match hold an octet from @p least on? It is 0xc0 or more. */
 bool def_tree_high(const struct node *n, uint8_t least);
+
+#define TREE_WIDE 64 /* octets: a class of more is a gap, where anything may stand */
+
+/* Which octets may stand side by side in a match: pairs[a] has b. */
+struct def_pairs {
+	uint64_t pairs[256][4];
+};
+/** Add those of @p n, but for gaps and what stands beside them; those classes of @p n are emptied. */
+void def_tree_pairs(struct node *n, struct def_pairs *p);

@@ -33,10 +33,12 @@ struct def_sink {
 };
 
 struct def_view;
-/** Arguments of a transform that needs some: a range of its input, a mode. */
+struct def_pairs;
+/** Arguments of a transform that needs some: a range of its input, a mode, octets that may stand side by side. */
 struct def_arg {
 	size_t from, to;
 	int mode;
+	const struct def_pairs *beside;
 };
 typedef void (*def_transform)(const uint8_t *in, size_t len, const struct def_arg *arg, struct def_sink *s,
 			      void *facts);

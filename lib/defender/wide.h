@@ -68,14 +68,14 @@ static inline wide wide_is(wide v, uint8_t c)
 #define WIDE_BODY static inline __attribute__((always_inline))
 #ifdef __x86_64__
 #include <immintrin.h>
-#define WIDE_FAST __attribute__((target("avx2,bmi,popcnt")))
+#define WIDE_FAST __attribute__((target("avx2,bmi,bmi2,popcnt")))
 static inline bool wide_fast(void)
 {
 #ifdef WIDE_PLAIN /* a test's wish */
 	return false;
 #else
 	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-	       __builtin_cpu_supports("popcnt");
+	       __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
 #endif
 }
 #else

@@ -3,6 +3,7 @@
  * octet's source lies inside the input, and (but for the reversal) sources ascend. The output is
  * bounded by the input: cost is linear.
  */
+#include "tree.h"
 #include "view.h"
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +28,12 @@ static int on_run(void *ctx, def_transform fn, const char *via, size_t from, siz
 	return 0;
 }
 
-static void one(def_transform fn, size_t grows, const uint8_t *p, size_t len, struct def_facts *f)
+static void one(def_transform fn, size_t grows, const struct def_pairs *beside, const uint8_t *p, size_t len,
+		struct def_facts *f)
 {
 	struct def_view root = {.data = p, .len = len}, v;
 	uint64_t work = 0;
-	struct def_arg arg = {.from = 0, .to = len};
+	struct def_arg arg = {.from = 0, .to = len, .beside = beside};
 
 	if (def_view_make(&v, &root, fn, arg, "", (struct def_buf){.mem = &def_mem_libc}, f, &work) < 0)
 		abort();
@@ -52,11 +54,15 @@ static void one(def_transform fn, size_t grows, const uint8_t *p, size_t len, st
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
+	static struct def_pairs some; /* half of all */
 	size_t last = 0;
 
+	for (unsigned a = 0; a < 256; a++)
+		memset(some.pairs[a], a & 1 ? 0x0f : 0xf0, sizeof(some.pairs[a]));
+	one(def_glue, 2, &some, data, len, NULL);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		struct def_facts f = {.mem = &def_mem_libc};
-		one(all[i].fn, all[i].grows, data, len, all[i].facts ? &f : NULL);
+		one(all[i].fn, all[i].grows, NULL, data, len, all[i].facts ? &f : NULL);
 		for (size_t k = 0; k < f.n_hits; k++)
 			if (f.hits[k].from >= f.hits[k].to || f.hits[k].to > len)
 				abort();

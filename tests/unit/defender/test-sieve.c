@@ -222,7 +222,8 @@ static void shapes(void **state)
 		{" (?:ab?[a-z]*) ", 0},
 		{"ignore rules", 0}, /* may begin inside a word */
 		{" (?:a|b", 0},
-		{" (?:a\\b) ", 0},
+		{" (?:\\bignore\\b rules) ", 1}, /* what an anchor takes away is not asked for */
+		{" (?:ignore\\w rules) ", 0},
 		{" (?:a\\", 0},
 		{" (?i:a) ", 0},
 		{" (?:a{2,1}) ", 0},
@@ -474,11 +475,13 @@ static void places(void **state)
 		"it's   1,000 \xc2\xa0 ",
 	};
 	static const def_transform first[] = {def_fold, def_unescape, def_glue};
+	static struct def_pairs any;
 	static char text[60000];
 	const struct def_buf none = {.mem = &def_mem_libc};
 	struct def_view v[3];
 	uint64_t work = 0;
 
+	memset(&any, 0xff, sizeof(any));
 	for (size_t f = 0; f < 3; f++) {
 		struct def_view root = {.data = (const uint8_t *)text};
 		while (root.len + 100 < sizeof(text))
@@ -490,12 +493,80 @@ static void places(void **state)
 						       i == 0   ? first[f]
 						       : i == 1 ? def_fold
 								: def_words,
-						       (struct def_arg){0}, "", none, NULL, &work),
+						       (struct def_arg){.beside = &any}, "", none, NULL,
+						       &work),
 					 0);
 		for (size_t i = 0; i < 3; i++)
 			places_of(&v[i]);
 		for (size_t i = 0; i < 3; i++)
 			def_view_fini(&v[i]);
+	}
+}
+
+/* What may stand side by side in a match, and what of it def_glue() puts side by side. */
+static void side_by_side(void **state)
+{
+	static const struct {
+		const char *expr, *yes, *no; /* pairs of octets */
+	} cases[] = {
+		{"ab", "ab", "ba aa bb"},
+		{"\\bab$", "ab", "b$ ba"},
+		{"a?b*c", "ab ac bb bc", "aa ca cb ba"},
+		{"(?:ab|cd)e", "ab cd be de", "bc ad ae bd ce"},
+		{"(?:ab|cd)+", "ab cd ba bc da dc", "ac bd"},
+		{"(?:ab){2}", "ab ba", "aa bb"},
+		{"(?:ab){1}", "ab", "ba"},
+		{"a[x-z]{0,3}b", "ax zb yy ab", "xa bx"},
+		{"a[^\\n]{0,9}b", "ab", "ax xb aa"}, /* a gap: what is in it, and beside it, is any */
+		{"a\\]\\[b", "a] ][ [b", "ab [] ]b"},
+		{"a\\nb\\tc", "a\n b\t", "ab bc"},
+		{"a[^)\\s]b", "", "ab a) ax"},
+		{"a\\sb[\\sx]", "a\n b\t bx", "ab xa"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct node *nodes = calloc(TREE_NODES, sizeof(*nodes));
+		struct def_pairs *p = calloc(1, sizeof(*p));
+		assert_true(nodes && p);
+		struct node *top = def_tree_read(nodes, cases[i].expr);
+		assert_non_null(top);
+		def_tree_pairs(top, p);
+		for (const char *k = cases[i].yes; *k; k += 2 + (k[2] != 0))
+			if (!tree_has(p->pairs[(uint8_t)k[0]], (uint8_t)k[1]))
+				fail_msg("%s: %.2s is missing", cases[i].expr, k);
+		for (const char *k = cases[i].no; *k; k += 2 + (k[2] != 0))
+			if (tree_has(p->pairs[(uint8_t)k[0]], (uint8_t)k[1]))
+				fail_msg("%s: %.2s is too much", cases[i].expr, k);
+		free(nodes);
+		free(p);
+	}
+}
+
+/* Marks of markup between words, between what rules of text have side by side, and elsewhere. */
+static void glued(void **state)
+{
+	static const struct {
+		const char *text;
+		bool beside, out;
+	} cases[] = {
+		{"see **igno**re here", false, true}, /* two letters */
+		{"see **igno**re here", true, true},  {"a [/`inst] b", false, false},
+		{"a [/`inst] b", true, true},         {"a [/in`st] b", false, true},
+		{"a [inst`] b", true, true},          {"a <`|im_start|> b", true, true},
+		{"a <|im_start|`> b", true, true},    {"a `word`? b", true, false},
+		{"a (`word`)} b", true, false},       {"a `word` b", true, false},
+	};
+	const struct def_buf none = {.mem = &def_mem_libc};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct def_view root = {.data = (const uint8_t *)cases[i].text, .len = strlen(cases[i].text)},
+				v;
+		uint64_t work = 0;
+		struct def_arg arg = {.beside = cases[i].beside ? d->matcher.beside : NULL};
+		assert_int_equal(def_view_make(&v, &root, def_glue, arg, "", none, NULL, &work), 0);
+		if ((v.len > 0) != cases[i].out)
+			fail_msg("%s: %.*s", cases[i].text, (int)v.len, v.data ? (const char *)v.data : "");
+		def_view_fini(&v);
 	}
 }
 
@@ -525,6 +596,8 @@ int main(void)
 		cmocka_unit_test(words_without_end),
 		cmocka_unit_test(packed),
 		cmocka_unit_test(places),
+		cmocka_unit_test(side_by_side),
+		cmocka_unit_test(glued),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
