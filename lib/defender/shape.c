@@ -135,15 +135,17 @@ static void grow_choice(const def_mem *mem, struct forms *f, const struct node *
 	def_free(mem, one);
 }
 
+static bool any_open(const struct forms *f)
+{
+	return memchr(f->open, true, f->n) != NULL;
+}
+
 /* Go on with every open form through @p n. */
 static void grow(const def_mem *mem, struct forms *f, const struct node *n)
 {
 	size_t had = f->n;
-	bool any = false;
 
-	for (size_t i = 0; i < f->n; i++)
-		any |= f->open[i];
-	if (!any || f->bad)
+	if (f->bad || !any_open(f))
 		return;
 	if (n->kind == CAT) {
 		for (const struct node *c = n->child; c; c = c->next)
@@ -193,7 +195,7 @@ static bool forms_at(const def_mem *mem, const struct seq *q, size_t k, struct f
 	f->n = 0;
 	f->bad = false;
 	form_add(f, &none, true);
-	for (; k < q->n; k++)
+	for (; k < q->n && any_open(f); k++)
 		grow(mem, f, q->at[k]);
 	for (size_t i = 0; i < f->n; i++)
 		if (f->w[i].len < 3 && !f->w[i].whole)
@@ -227,63 +229,78 @@ struct texts {
 	bool bad;
 };
 
+static void spell(struct texts *a, const struct node *n, unsigned deep);
+
+/* @p some behind those of @p a. */
+static void texts_add(struct texts *a, const struct texts *some)
+{
+	a->bad |= some->bad || a->n + some->n > ELEMENTSOF(a->t);
+	if (a->bad)
+		return;
+	memcpy(a->t[a->n], some->t, some->n * sizeof(some->t[0]));
+	a->n += some->n;
+}
+
+static void spell_octet(struct texts *a, uint8_t c)
+{
+	for (size_t i = 0; i < a->n && !a->bad; i++) {
+		size_t k = strlen(a->t[i]);
+		a->bad = k > 60 || c == 0;
+		if (a->bad)
+			return;
+		a->t[i][k] = (char)c;
+		a->t[i][k + 1] = 0;
+	}
+}
+
+static void spell_repeat(struct texts *a, const struct node *n, unsigned deep)
+{
+	if (n->endless && n->child->kind == CLS && !tree_has(n->child->set, ' ')) {
+		/* letters behind the four that make a key */
+		for (size_t i = 0; i < a->n; i++) {
+			const char *last = strrchr(a->t[i], ' ');
+			a->bad |= strlen(last ? last + 1 : a->t[i]) < 4;
+		}
+		return;
+	}
+	a->bad |= n->endless || n->max > 1 || n->min > 0;
+	if (a->bad)
+		return;
+	const struct texts without = *a;
+	spell(a, n->child, deep);
+	texts_add(a, &without);
+}
+
+static void spell_choice(struct texts *a, const struct node *n, unsigned deep)
+{
+	const struct texts from = *a;
+
+	a->n = 0;
+	for (const struct node *c = n->child; c && !a->bad; c = c->next) {
+		struct texts way = from;
+		spell(&way, c, deep);
+		texts_add(a, &way);
+	}
+}
+
 static void spell(struct texts *a, const struct node *n, unsigned deep)
 {
-	struct texts from = *a, all = {.n = 0};
-
 	a->bad |= deep > 8;
 	if (a->bad)
 		return;
 	switch ((enum tree_kind)n->kind) {
 	case LIT:
-		for (size_t i = 0; i < a->n; i++) {
-			size_t k = strlen(a->t[i]);
-			if (k > 60 || n->lit == 0) {
-				a->bad = true;
-				return;
-			}
-			a->t[i][k] = (char)n->lit;
-			a->t[i][k + 1] = 0;
-		}
+		spell_octet(a, n->lit);
 		return;
 	case CAT:
 		for (const struct node *c = n->child; c; c = c->next)
 			spell(a, c, deep + 1);
 		return;
 	case REP:
-		if (n->endless && n->child->kind == CLS && !tree_has(n->child->set, ' ')) {
-			/* letters behind the four that make a key */
-			for (size_t i = 0; i < a->n; i++) {
-				const char *last = strrchr(a->t[i], ' ');
-				a->bad |= strlen(last ? last + 1 : a->t[i]) < 4;
-			}
-			return;
-		}
-		if (n->endless || n->max > 1 || n->min > 0) {
-			a->bad = true;
-			return;
-		}
-		spell(a, n->child, deep + 1);
-		for (size_t i = 0; i < from.n && !a->bad; i++) {
-			if (a->n == 64)
-				a->bad = true;
-			else
-				memcpy(a->t[a->n++], from.t[i], sizeof(from.t[i]));
-		}
+		spell_repeat(a, n, deep + 1);
 		return;
 	case ALT:
-		for (const struct node *c = n->child; c && !all.bad; c = c->next) {
-			*a = from;
-			spell(a, c, deep + 1);
-			all.bad |= a->bad;
-			for (size_t i = 0; i < a->n && !all.bad; i++) {
-				if (all.n == 64)
-					all.bad = true;
-				else
-					memcpy(all.t[all.n++], a->t[i], sizeof(a->t[i]));
-			}
-		}
-		*a = all;
+		spell_choice(a, n, deep + 1);
 		return;
 	case CLS:
 		a->bad = true;
@@ -323,7 +340,11 @@ static bool loop_take(struct def_shape *s, const struct node *body, const uint64
 	return ok && *ret_error == 0;
 }
 
-/* How many blanks @p n may take, without those of loops; MANY: no end. */
+/*
+ * How many blanks @p n may take, without those of loops; MANY: no end.
+ *
+ * @param before  octets that may stand there, and @p after; looked at only where @p n loops
+ */
 static unsigned blanks(struct def_shape *s, const struct node *n, const uint64_t before[4],
 		       const uint64_t after[4], int *ret_error)
 {
@@ -344,13 +365,15 @@ static unsigned blanks(struct def_shape *s, const struct node *n, const uint64_t
 	case CAT:
 		memcpy(b, before, sizeof(b));
 		for (const struct node *c = n->child; c; c = c->next) {
-			bool empty = true;
+			bool empty = c->loops;
 			memset(a, 0, sizeof(a));
 			for (const struct node *f = c->next; f && empty; f = f->next)
 				empty = def_tree_edge(f, a, false);
 			for (size_t i = 0; empty && i < 4; i++)
 				a[i] |= after[i];
 			sum += blanks(s, c, b, a, ret_error);
+			if (!n->loops)
+				continue;
 			uint64_t end[4] = {0};
 			empty = def_tree_edge(c, end, true);
 			for (size_t i = 0; i < 4; i++)
@@ -362,8 +385,10 @@ static unsigned blanks(struct def_shape *s, const struct node *n, const uint64_t
 	}
 	memcpy(a, after, sizeof(a));
 	memcpy(b, before, sizeof(b));
-	(void)def_tree_edge(n->child, a, false);
-	(void)def_tree_edge(n->child, b, true);
+	if (n->loops) {
+		(void)def_tree_edge(n->child, a, false);
+		(void)def_tree_edge(n->child, b, true);
+	}
 	k = blanks(s, n->child, b, a, ret_error);
 	if (k == 0 || *ret_error < 0)
 		return 0;
@@ -373,63 +398,67 @@ static unsigned blanks(struct def_shape *s, const struct node *n, const uint64_t
 	return loop_take(s, n->child, b, a, ret_error) ? 0 : MANY;
 }
 
+/* Is it one of the words of @p list, or how one begins? */
+static bool is_listed(const struct def_shape_word *w, const char *list)
+{
+	for (size_t n; list && *list; list += n + (list[n] == ' ')) {
+		n = strcspn(list, " ");
+		if (n >= w->len && (n == w->len || !w->whole) && memcmp(list, w->text, w->len) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* What a word costs: a guess at how often benign text has it. By its first octet. */
 static unsigned word_cost(const struct def_shape_word *w)
 {
 	static const char *const often[256] = {
-		['2'] = " 2 ",
-		['a'] = " and a are as at all an ",
-		['b'] = " be by but ",
-		['c'] = " can ",
-		['d'] = " do ",
-		['f'] = " for from ",
-		['h'] = " have how ",
-		['i'] = " in is it if i ",
-		['n'] = " not no ",
-		['o'] = " of on or one ",
-		['r'] = " return ",
-		['s'] = " so ",
-		['t'] = " the to that this they ",
-		['u'] = " up ",
-		['w'] = " with will what which when we ",
-		['y'] = " you your ",
+		['2'] = "2",
+		['a'] = "and a are as at all an",
+		['b'] = "be by but",
+		['c'] = "can",
+		['d'] = "do",
+		['f'] = "for from",
+		['h'] = "have how",
+		['i'] = "in is it if i",
+		['n'] = "not no",
+		['o'] = "of on or one",
+		['r'] = "return",
+		['s'] = "so",
+		['t'] = "the to that this they",
+		['u'] = "up",
+		['w'] = "with will what which when we",
+		['y'] = "you your",
 	};
 	static const char *const seen[256] = {
-		['a'] = " any after about add access api ",
-		['b'] = " been before begin ",
-		['c'] = " change code call check command copy ",
-		['d'] = " data define ",
-		['e'] = " each end error ",
-		['f'] = " file first files find function ",
-		['g'] = " get give ",
-		['h'] = " he his has had ",
-		['i'] = " its into id include input insert ",
-		['j'] = " just ",
-		['k'] = " key ",
-		['l'] = " like last line link list log ",
-		['m'] = " more my me must may make message memory mode model ",
-		['n'] = " new now name next ",
-		['o'] = " only other out open order output ",
-		['p'] = " print public ",
-		['r'] = " run read result root ",
-		['s'] = " should set show system start state string ",
-		['t'] = " time text then than there test true ",
-		['u'] = " use user update using ",
-		['v'] = " version ",
-		['w'] = " was were would write without ",
+		['a'] = "any after about add access api",
+		['b'] = "been before begin",
+		['c'] = "change code call check command copy",
+		['d'] = "data define",
+		['e'] = "each end error",
+		['f'] = "file first files find function",
+		['g'] = "get give",
+		['h'] = "he his has had",
+		['i'] = "its into id include input insert",
+		['j'] = "just",
+		['k'] = "key",
+		['l'] = "like last line link list log",
+		['m'] = "more my me must may make message memory mode model",
+		['n'] = "new now name next",
+		['o'] = "only other out open order output",
+		['p'] = "print public",
+		['r'] = "run read result root",
+		['s'] = "should set show system start state string",
+		['t'] = "time text then than there test true",
+		['u'] = "use user update using",
+		['v'] = "version",
+		['w'] = "was were would write without",
 	};
-	const char *in;
-	char probe[SHAPE_WORD + 3];
-
 	if (w->len == 0 || w->len > sizeof("function") - 1) /* the longest of them */
 		return 1;
-	probe[0] = ' ';
-	memcpy(probe + 1, w->text, w->len);
-	probe[w->len + 1] = w->whole ? ' ' : 0;
-	probe[w->len + 2] = 0;
-	if ((in = often[w->text[0]]) != NULL && strstr(in, probe))
+	if (is_listed(w, often[w->text[0]]))
 		return 60;
-	if ((in = seen[w->text[0]]) != NULL && strstr(in, probe))
+	if (is_listed(w, seen[w->text[0]]))
 		return 12;
 	return w->whole || w->len > 4 ? 1 : 3;
 }
@@ -458,10 +487,11 @@ static int chain_add(struct def_shape *s, const struct seq *q, struct forms *f)
 
 	for (size_t k = 0; k < q->n; k++) {
 		uint64_t before[4] = {0}, after[4] = {0};
-		bool empty = true;
+		bool empty = q->at[k]->loops;
 		for (size_t i = k; i > 0 && empty;)
 			empty = def_tree_edge(q->at[--i], before, true);
-		edge_from(q, k + 1, after);
+		if (q->at[k]->loops)
+			edge_from(q, k + 1, after);
 		if (empty) /* the pattern's first octet: anything may stand before */
 			memset(before, 0xff, sizeof(before));
 		pre[k + 1] = pre[k] + blanks(s, q->at[k], before, after, &e);

@@ -109,6 +109,7 @@ static struct node *blank_first(struct tree *t, struct node *alt)
 	blank->lit = ' ';
 	blank->next = alt;
 	both->child = blank;
+	both->loops = alt->loops;
 	return both;
 }
 
@@ -168,7 +169,9 @@ static struct node *once_before(struct tree *t, struct node *n)
 	struct node *both = make(t, CAT), *once = make(t, CAT);
 
 	both->child = once;
+	both->loops = n->loops;
 	once->child = n->child;
+	once->loops = n->child->loops;
 	once->next = n;
 	n->min--;
 	n->max -= !n->endless;
@@ -199,6 +202,7 @@ static struct node *repeated(struct tree *t, struct node *child)
 		if (!t->bad)
 			t->p++;
 	}
+	n->loops = n->endless || child->loops;
 	if (*t->p && strchr("?*+{", *t->p))
 		t->bad = true; /* lazy, possessive */
 	bool group = child->kind == ALT || child->kind == CAT;
@@ -214,8 +218,10 @@ static struct node *alternatives(struct tree *t, unsigned deep)
 		struct node *cat = make(t, CAT), **last = &cat->child;
 		while (!t->bad && *t->p && *t->p != '|' && *t->p != ')') {
 			*last = repeated(t, atom(t, deep));
+			cat->loops |= (*last)->loops;
 			last = &(*last)->next;
 		}
+		alt->loops |= cat->loops;
 		*last_alt = cat;
 		last_alt = &cat->next;
 		if (t->bad || *t->p != '|')
@@ -305,9 +311,10 @@ bool def_tree_high(const struct node *n, uint8_t least)
 
 static void sides(struct def_pairs *p, const uint64_t left[4], const uint64_t right[4])
 {
-	for (unsigned a = 0; a < 256; a++)
-		for (size_t i = 0; tree_has(left, (uint8_t)a) && i < 4; i++)
-			p->pairs[a][i] |= right[i];
+	for (size_t k = 0; k < 4; k++)
+		for (uint64_t m = left[k]; m; m &= m - 1)
+			for (size_t i = 0; i < 4; i++)
+				p->pairs[k * 64 + (unsigned)__builtin_ctzll(m)][i] |= right[i];
 }
 
 void def_tree_pairs(struct node *n, struct def_pairs *p)

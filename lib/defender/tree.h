@@ -15,6 +15,7 @@ enum tree_kind { LIT, CLS, CAT, ALT, REP };
 struct node {
 	uint8_t kind, lit; /* enum tree_kind; LIT: the octet */
 	bool endless;      /* REP */
+	bool loops;        /* it is endless, or holds what is */
 	unsigned min, max;
 	uint64_t set[4]; /* CLS: a bit an octet */
 	struct node *child, *next;
