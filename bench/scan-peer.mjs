@@ -1,14 +1,15 @@
-// scan-peer.mjs ORIGINAL TEXT SCAN-RUN CACHE PLUGIN: layer 1 beside the original's, in turn. A round is a few hundredths
+// scan-peer.mjs ORIGINAL TEXT SCAN-RUN CACHE PLUGIN COSTLY...: layer 1 beside the original's, in turn. A round is a few hundredths
 // of a second of ours and as much of theirs, so that a machine whose speed changes within a minute does it to both; a
 // ratio is the median of those of the rounds. Ours is asked through scan-run's pipe, and through the plugin in this very
 // process where PLUGIN, a directory, is not empty. Prints lines `pair name size ours theirs ratio least most`, in
-// microseconds of processor time, and those of the original alone.
+// microseconds of processor time, and those of the original alone, of files COSTLY, too.
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 
-const [, , original, file, scanRun, cache, plugin] = process.argv;
+const [, , original, file, scanRun, cache, plugin, ...costly] = process.argv;
 const { createScanner } = await import(pathToFileURL(`${original}/dist/index.js`));
 const peer = createScanner();
 const text = readFileSync(file, 'utf8');
@@ -65,5 +66,12 @@ if (plugin) {
 
 for (const size of [65536, 1048576])
 	console.log('cut', size, spent(20, () => peer.scanSync(text.slice(0, size))).toFixed(2));
-for (const [name, unit] of [['base64-run', 'QUJD'], ['timestamp-blanks', '[timestamp:' + ' '.repeat(60)], ['exec-paren', 'exec(']])
-	console.log('hard-' + name, CUT, spent(1, () => peer.scanSync(unit.repeat(CUT / unit.length + 1).slice(0, CUT))).toFixed(2));
+for (const [name, unit] of [['base64-run', 'QUJD'], ['timestamp-blanks', '[timestamp:' + ' '.repeat(60)], ['exec-paren', 'exec('],
+	['japanese-role', '\u4eca\u304b\u3089']]) {
+	const all = Buffer.from(unit.repeat(CUT / unit.length + 1)).subarray(0, CUT).toString();
+	console.log('hard-' + name, CUT, spent(1, () => peer.scanSync(all)).toFixed(2));
+}
+for (const path of costly) {
+	const mail = readFileSync(path, 'utf8');
+	console.log('hard-' + basename(path), mail.length, spent(1, () => peer.scanSync(mail)).toFixed(2));
+}

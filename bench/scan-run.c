@@ -1,7 +1,8 @@
 /*
- * scan-run CACHE TEXT [-]: the figures of bench/scan. TEXT is benign prose that messages are cut from;
- * prints lines `name size microseconds` (a median of runs), the start time, and the peak memory. With -
- * it reads sizes, a line each, and answers each with the microseconds of one run of layer 1.
+ * scan-run CACHE TEXT [- | COSTLY...]: the figures of bench/scan. TEXT is benign prose that messages are cut from;
+ * prints lines `name size microseconds` (a median of runs), the start time, and the peak memory. Files COSTLY are
+ * measured beside what else is costly. With - it reads sizes, a line each, and answers each with the microseconds of
+ * one run of layer 1.
  */
 #include "creel/defender.h"
 #include <stdio.h>
@@ -29,9 +30,9 @@ static unsigned loops_of(size_t len)
 	return (unsigned)((4u << 20) / (len + 200)) + 1;
 }
 
-/* The median of several runs. */
-static double measure(const struct creel_defender *d, const char *text, size_t len, unsigned skip,
-		      unsigned n_runs, unsigned loops)
+/* The median of several runs. @p move: octets of @p text in which a message may begin, another part each time; 0: one */
+static double measure(const struct creel_defender *d, const char *text, size_t len, size_t move,
+		      unsigned skip, unsigned n_runs, unsigned loops)
 {
 	struct creel_defender_context ctx = {.size = sizeof(ctx), .skip_layers = skip};
 	double runs[7] = {0};
@@ -40,8 +41,7 @@ static double measure(const struct creel_defender *d, const char *text, size_t l
 		double from = now_us();
 		for (unsigned k = 0; k < loops; k++) {
 			struct creel_defender_result *r;
-			/* another part of the text each time, so that no cache remembers it */
-			const char *at = len < 65536 ? text + (k * 977ul + i * 131ul) % 65536 : text;
+			const char *at = text + (move ? (k * 977ul + i * 131ul) % move : 0);
 			if (creel_defender_scan(d, at, len, &ctx, &r, NULL) < 0)
 				exit(1);
 			creel_defender_result_free(r);
@@ -50,6 +50,12 @@ static double measure(const struct creel_defender *d, const char *text, size_t l
 	}
 	qsort(runs, n_runs, sizeof(runs[0]), by_value);
 	return runs[n_runs / 2];
+}
+
+/* Of a text of @p len: so that no cache remembers it. */
+static size_t move_of(size_t len)
+{
+	return len < 65536 ? 65536 : 0;
 }
 
 static char *fill(const char *unit, size_t len)
@@ -93,6 +99,22 @@ static const struct {
 	{"you-are-now", "you are now a "},
 };
 
+/* One that stands in a file, of the bench's making. */
+static int costly_file(const struct creel_defender *d, const char *path)
+{
+	static char p[65536];
+	const char *name = strrchr(path, '/');
+	FILE *f = fopen(path, "r");
+	size_t len = f ? fread(p, 1, sizeof(p), f) : 0;
+
+	if (f)
+		fclose(f);
+	if (len == 0)
+		return 1;
+	printf("hard-%s %zu %.2f\n", name ? name + 1 : path, len, measure(d, p, len, 0, 1u << 2, 7, 8));
+	return 0;
+}
+
 static int answer(const struct creel_defender *d, const char *text)
 {
 	char line[32];
@@ -101,7 +123,7 @@ static int answer(const struct creel_defender *d, const char *text)
 		size_t len = strtoul(line, NULL, 10);
 		if (len == 0 || len > 64u << 20)
 			return 2;
-		printf("%.2f\n", measure(d, text, len, 1u << 2, 1, loops_of(len)));
+		printf("%.2f\n", measure(d, text, len, move_of(len), 1u << 2, 1, loops_of(len)));
 		fflush(stdout);
 	}
 	return 0;
@@ -115,7 +137,7 @@ int main(int argc, char **argv)
 	struct creel_defender *d;
 	struct rusage ru;
 
-	if (argc < 3 || argc > 4 || (argc == 4 && strcmp(argv[3], "-") != 0))
+	if (argc < 3)
 		return 2;
 	o.cache_dir = argv[1];
 	FILE *f = fopen(argv[2], "r");
@@ -129,7 +151,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", e.msg);
 		return 1;
 	}
-	if (argc == 4)
+	if (argc == 4 && strcmp(argv[3], "-") == 0)
 		return answer(d, text);
 	creel_defender_free(d);
 	double starts[5];
@@ -146,21 +168,27 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		n = sizes[i] < (4u << 20) ? 7 : sizes[i] < (32u << 20) ? 3 : 1;
 		printf("layer1 %zu %.2f\n", sizes[i],
-		       measure(d, text, sizes[i], 1u << 2, (unsigned)n, loops_of(sizes[i])));
+		       measure(d, text, sizes[i], move_of(sizes[i]), 1u << 2, (unsigned)n,
+			       loops_of(sizes[i])));
 		printf("layers12 %zu %.2f\n", sizes[i],
-		       measure(d, text, sizes[i], 0, (unsigned)n, loops_of(sizes[i])));
+		       measure(d, text, sizes[i], move_of(sizes[i]), 0, (unsigned)n, loops_of(sizes[i])));
 		fflush(stdout);
 	}
 	for (size_t i = 0; i < sizeof(hard) / sizeof(hard[0]); i++) {
 		static const size_t len[] = {10000, 100000};
 		for (size_t k = 0; k < 2; k++) {
-			char *p = fill(hard[i].unit, len[k] + 65536);
+			char *p = fill(hard[i].unit, len[k]);
+			if (!p)
+				return 1;
 			printf("hard-%s %zu %.2f\n", hard[i].name, len[k],
-			       measure(d, p, len[k], 0, k == 0 ? 3 : 1, 1));
+			       measure(d, p, len[k], 0, 1u << 2, k == 0 ? 7 : 1, k == 0 ? 8 : 1));
 			fflush(stdout);
 			free(p);
 		}
 	}
+	for (int i = 3; i < argc; i++)
+		if (costly_file(d, argv[i]) != 0)
+			return 1;
 	getrusage(RUSAGE_SELF, &ru);
 	printf("peak-kb 0 %ld\n", ru.ru_maxrss);
 	creel_defender_free(d);

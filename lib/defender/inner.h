@@ -10,7 +10,7 @@ struct def_layer {
 };
 
 #define DEF_SPARE     8
-#define DEF_SPARE_MAX (1u << 20) /* octets that a worker keeps of one view */
+#define DEF_SPARE_MAX (8u << 20) /* octets that a worker keeps in all */
 
 /* What one scan needs beside its views; kept in a pool, one a scan at a time. */
 struct def_worker {
@@ -20,7 +20,7 @@ struct def_worker {
 	struct def_rule_state *state; /* one a rule */
 	struct def_sieve_state sieve;
 	struct def_buf spare[DEF_SPARE]; /* memory of views, for the next ones */
-	size_t n_spare;
+	size_t n_spare, spare_octets;
 };
 
 struct creel_defender {

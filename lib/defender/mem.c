@@ -54,6 +54,11 @@ void def_buf_grow(struct def_buf *b, size_t more)
 	}
 	cap = cap < want ? want : cap;
 	cap = cap < 256 ? 256 : cap;
+	if (b->len == 0) { /* nothing is to be copied */
+		def_free(b->mem, b->data);
+		b->data = NULL;
+		b->cap = 0;
+	}
 	uint8_t *p = def_realloc(b->mem, b->data, cap);
 	if (!p) {
 		b->failed = true;

@@ -17,6 +17,22 @@ static bool afford(struct scan *s, size_t n)
 	return true;
 }
 
+/* The least memory that is kept and holds @p need octets; else the least of all, which has to grow. */
+static struct def_buf spare_take(struct def_worker *w, size_t need)
+{
+	size_t best = 0;
+
+	for (size_t i = 1; i < w->n_spare; i++) {
+		size_t cap = w->spare[i].cap, had = w->spare[best].cap;
+		if ((cap >= need) != (had >= need) ? cap >= need : cap < had)
+			best = i;
+	}
+	struct def_buf buf = w->spare[best];
+	w->spare[best] = w->spare[--w->n_spare];
+	w->spare_octets -= buf.cap;
+	return buf;
+}
+
 /* As def_view_make() and def_view_fini(), with memory that the worker keeps. */
 static int make(struct scan *s, struct def_view *v, const struct def_view *parent, def_transform fn,
 		struct def_arg arg, const char *via, void *facts)
@@ -24,7 +40,7 @@ static int make(struct scan *s, struct def_view *v, const struct def_view *paren
 	struct def_buf buf = {0};
 
 	if (s->w->n_spare > 0)
-		buf = s->w->spare[--s->w->n_spare];
+		buf = spare_take(s->w, def_view_need(parent, &arg));
 	buf.mem = s->mem;
 	return def_view_make(v, parent, fn, arg, via, buf, facts, &s->work);
 }
@@ -33,9 +49,11 @@ static void fini(struct scan *s, struct def_view *v)
 {
 	struct def_worker *w = s->w;
 
-	if (v->buf.data && v->buf.cap <= DEF_SPARE_MAX && !v->buf.failed && w->n_spare < DEF_SPARE) {
+	if (v->buf.data && !v->buf.failed && w->n_spare < DEF_SPARE &&
+	    v->buf.cap <= DEF_SPARE_MAX - w->spare_octets) {
 		w->spare[w->n_spare] = v->buf;
 		w->spare[w->n_spare++].mem = &s->d->mem; /* the result's goes with it */
+		w->spare_octets += v->buf.cap;
 		v->buf.data = NULL;
 	}
 	def_view_fini(v);

@@ -9,7 +9,7 @@ int def_view_make(struct def_view *v, const struct def_view *parent, def_transfo
 	*v = (struct def_view){.parent = parent, .fn = fn, .arg = arg, .via = via, .buf = buf};
 	v->marks.mem = buf.mem;
 	v->buf.len = 0;
-	def_buf_more(&v->buf, (arg.to > arg.from ? arg.to - arg.from : parent->len) + 64);
+	def_buf_more(&v->buf, def_view_need(parent, &arg));
 	fn(parent->data, parent->len, &v->arg, &s, facts);
 	*work += parent->len;
 	v->data = v->buf.data;

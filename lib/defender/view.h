@@ -119,6 +119,12 @@ static inline void def_rewind(struct def_sink *s, size_t at)
 	s->at = at;
 }
 
+/** What room a view is given at first, which is enough for most. */
+static inline size_t def_view_need(const struct def_view *parent, const struct def_arg *arg)
+{
+	return (arg->to > arg->from ? arg->to - arg->from : parent->len) + 64;
+}
+
 /**
  * Make the view that @p fn yields of @p parent.
  *
