@@ -351,11 +351,15 @@ void def_words(const uint8_t *in, size_t len, const struct def_arg *arg, struct 
 	}
 }
 
+#define LEET_LONG 24 /* octets of a word that somebody may read */
+
 /* A word in which something stands for a letter: l3tter, pr3v10us, p@ss; and no number, no hash, no e2e. */
 static bool leet_word(const uint8_t *p, size_t n)
 {
 	bool hash = n >= 6, found = false;
 
+	if (n > LEET_LONG)
+		return false;
 	for (size_t i = 0; i < n; i++) {
 		hash = hash && ((uint8_t)(p[i] - '0') < 10 || (uint8_t)(p[i] - 'a') < 6);
 		if (i > 0 && letter(p[i - 1]) && leet_digit(p[i]))
@@ -363,7 +367,7 @@ static bool leet_word(const uint8_t *p, size_t n)
 				(i + 2 < n && leet_digit(p[i + 1]) && letter(p[i + 2]) &&
 				 (leet_changes(p[i]) || leet_changes(p[i + 1])));
 	}
-	return found && !hash && n <= 24;
+	return found && !hash;
 }
 
 #define LEET_NEAR 8 /* words on either side that are read with one */
@@ -441,11 +445,14 @@ void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 	def_put(s, " ", 1, 0, len ? 1 : 0);
 	for (size_t i = MAX(arg->from, (size_t)1); (i = leet_find(&known, in, i, end)) + 1 < end; i++) {
 		size_t a = i, b = i, least = i > done + LEET_SPAN ? i - LEET_SPAN : done;
-		while (a > least && leet_octet(in[a - 1]))
+		while (a > least && i - a <= LEET_LONG && leet_octet(in[a - 1]))
 			a--;
 		b = words_after(in, i, len, 1);
-		if (!leet_word(in + a, b - a))
+		size_t word = b;
+		if (!leet_word(in + a, b - a)) {
+			i = word - 1; /* its other digits are those of the same word */
 			continue;
+		}
 		for (unsigned words = 0; words < LEET_NEAR && a > least; words++) {
 			while (a > least && !leet_octet(in[a - 1]))
 				a--;
@@ -454,8 +461,10 @@ void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 		}
 		b = words_after(in, b, len, LEET_NEAR);
 		bool ones = memchr(in + a, '1', b - a) != NULL;
-		if (arg->mode == 1 && !ones) /* read so already */
+		if (arg->mode == 1 && !ones) { /* read so already */
+			i = word - 1;
 			continue;
+		}
 		if (f && ones) {
 			f->ones_from = f->ones_to ? f->ones_from : i;
 			f->ones_to = b;

@@ -313,6 +313,55 @@ static void groups(void **state)
 	}
 }
 
+/* Words that all stand near, but not as they do in the pattern: on either side of the one that is asked for first. */
+static void orders(void **state)
+{
+	static const char *const exprs[] = {
+		" (?:delta(?: [a-z]+)? the(?: [a-z]+)? and(?: [a-z]+)? you) ",
+		" (?:the(?: [a-z]+)? delta(?: [a-z]+)? and(?: [a-z]+)? you) ",
+		" (?:the(?: [a-z]+)? and(?: [a-z]+)? delta(?: [a-z]+)? you) ",
+		" (?:the(?: [a-z]+)? and(?: [a-z]+)? you(?: [a-z]+)? delta) ",
+	};
+	static const struct {
+		const char *view[4]; /* one a pattern */
+		size_t stretches;
+	} cases[] = {
+		{{" delta the and you ", " the delta and you ", " the and delta you ", " the and you delta "},
+		 1},
+		{{" delta x the x and x you ", " the x delta x and x you ", " the x and x delta x you ",
+		  " the x and x you x delta "},
+		 1},
+		{{" delta and the you ", " the delta you and ", " and the delta you ", " and the you delta "},
+		 0},
+		{{" delta you and the ", " and delta the you ", " you and delta the ", " you and the delta "},
+		 0},
+		{{" delta the and x x you ", " the delta and x x you ", " the x x and delta you ",
+		  " the x x and you delta "},
+		 0},
+		{{" delta x the x x and you ", " the delta x and x x you ", " the x x and x delta you ",
+		  " the and x x you x delta "},
+		 0},
+	};
+
+	for (size_t e = 0; e < sizeof(exprs) / sizeof(exprs[0]); e++) {
+		struct def_sieve *s = def_sieve_new(&def_mem_libc);
+		struct def_sieve_state st = {0};
+		unsigned turn;
+		assert_non_null(s);
+		assert_int_equal(def_sieve_add(s, exprs[e], 0), 1);
+		assert_int_equal(def_sieve_seal(s), 0);
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			const char *view = cases[i].view[e];
+			assert_int_equal(def_sieve_sift(s, &st, (const uint8_t *)view, strlen(view), &turn),
+					 0);
+			if (st.n != cases[i].stretches)
+				fail_msg("%s in %s: %zu stretches", exprs[e], view, st.n);
+		}
+		def_sieve_state_fini(&st, s);
+		def_sieve_free(s);
+	}
+}
+
 /* A stretch reaches as far as the pattern may, before the word that is asked for first and after it. */
 static void ends(void **state)
 {
@@ -570,6 +619,49 @@ static void glued(void **state)
 	}
 }
 
+/* Which words def_leet() takes for somebody's letters, also behind and in a long run of both. */
+static void letters_of_digits(void **state)
+{
+	static const struct {
+		const char *before;
+		size_t run; /* octets that are no word */
+		const char *behind, *yes, *no;
+	} cases[] = {
+		{"the pr3v10us rules", 0, "", " the previous rules ", NULL},
+		{"the pr3v10us rules", 400, "", " the previous rules ", NULL},
+		{"", 400, " the pr3v10us rules", " the previous rules ", NULL},
+		{"", 400, ".pr3v10us", " previous ", NULL},
+		{"", 400, "pr3v10us", NULL, "previous"}, /* one word with the run */
+		{"abcdefghijklmnopqrstuv3x", 0, "", "uvex", NULL},
+		{"abcdefghijklmnopqrstuvw3x", 0, "", NULL, "vwex"},
+		{"a3bcdefghijklmnopqrstuvw", 0, "", "aebc", NULL},
+		{"a3bcdefghijklmnopqrstuvwx", 0, "", NULL, "aebc"},
+		{"dead3eef", 0, " h3llo", "hello", NULL}, /* the former alone is a hash */
+		{"dead3eef", 0, "", NULL, "eef"},
+	};
+	static const char some[] = "pr3v10usq8a0fb4"; /* as base64 is: digits among letters */
+	const struct def_buf none = {.mem = &def_mem_libc};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[1024], out[2048];
+		size_t n = (size_t)snprintf(text, sizeof(text), "%s%s", cases[i].before,
+					    cases[i].run && cases[i].before[0] ? " " : "");
+		for (size_t k = 0; k < cases[i].run; k++)
+			text[n++] = some[k % (sizeof(some) - 1)];
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s", cases[i].behind);
+		struct def_view root = {.data = (const uint8_t *)text, .len = n}, v;
+		uint64_t work = 0;
+		assert_int_equal(
+			def_view_make(&v, &root, def_leet, (struct def_arg){0}, "", none, NULL, &work), 0);
+		snprintf(out, sizeof(out), "%.*s", (int)v.len, (const char *)v.data);
+		if (cases[i].yes && !strstr(out, cases[i].yes))
+			fail_msg("%s: %s is missing in %s", text, cases[i].yes, out);
+		if (cases[i].no && strstr(out, cases[i].no))
+			fail_msg("%s: %s is in %s", text, cases[i].no, out);
+		def_view_fini(&v);
+	}
+}
+
 static int setup(void **state)
 {
 	struct creel_defender_options o = {.size = sizeof(o), .cache_dir = getenv("CREEL_DEFENDER_CACHE")};
@@ -591,6 +683,7 @@ int main(void)
 		cmocka_unit_test(shapes),
 		cmocka_unit_test(beginnings),
 		cmocka_unit_test(groups),
+		cmocka_unit_test(orders),
 		cmocka_unit_test(ends),
 		cmocka_unit_test(across),
 		cmocka_unit_test(words_without_end),
@@ -598,6 +691,7 @@ int main(void)
 		cmocka_unit_test(places),
 		cmocka_unit_test(side_by_side),
 		cmocka_unit_test(glued),
+		cmocka_unit_test(letters_of_digits),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
