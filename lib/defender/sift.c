@@ -62,9 +62,10 @@ static bool step_has(const struct sift *f, const struct step *t, size_t blank)
 	return false;
 }
 
-static bool kind_of(const uint8_t set[DEF_KINDS / 8], uint8_t kind)
+/* 1: the set has the kind */
+static unsigned kind_of(const uint8_t set[DEF_KINDS / 8], uint8_t kind)
 {
-	return set[kind & 15] >> (kind >> 4) & 1;
+	return set[kind & 15] >> (kind >> 4) & 1u;
 }
 
 /* Which of sixteen words are of kinds that the step has. */
@@ -73,7 +74,7 @@ static unsigned kinds_plain(const struct step *t, const uint8_t *begin, const ui
 	unsigned m = 0;
 
 	for (unsigned i = 0; i < WIDE; i++)
-		m |= (unsigned)(kind_of(t->begin, begin[i]) & kind_of(t->key, key[i])) << i;
+		m |= (kind_of(t->begin, begin[i]) & kind_of(t->key, key[i])) << i;
 	return m;
 }
 
