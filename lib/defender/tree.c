@@ -49,8 +49,8 @@ static bool blanks_read(struct tree *t, uint64_t set[4])
 		return false;
 	t->p += 2;
 	put(set, ' ');
-	for (uint8_t c = '\t'; c <= '\r'; c++)
-		put(set, c);
+	for (unsigned c = '\t'; c <= '\r'; c++)
+		put(set, (uint8_t)c);
 	return true;
 }
 
