@@ -1,5 +1,5 @@
-// scan-peer.mjs ORIGINAL TEXT SCAN-RUN CACHE PLUGIN COSTLY...: layer 1 beside the original's, in turn. A round is a few hundredths
-// of a second of ours and as much of theirs, so that a machine whose speed changes within a minute does it to both; a
+// scan-peer.mjs ORIGINAL TEXT SCAN-RUN CACHE PLUGIN COSTLY...: layer 1 beside the original's, in turn. A round is a few
+// hundredths of a second of ours and as much of theirs, so that a machine whose speed changes within a minute does it to both; a
 // ratio is the median of those of the rounds. Ours is asked through scan-run's pipe, and through the plugin in this very
 // process where PLUGIN, a directory, is not empty. Prints lines `pair name size ours theirs ratio least most`, in
 // microseconds of processor time, and those of the original alone, of files COSTLY, too.

@@ -1,6 +1,7 @@
 #include "match.h"
 #include "base/cleanup.h"
 #include "place.h"
+#include "tree.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,7 +1,6 @@
 #pragma once
 #include "rules.h"
 #include "sieve.h"
-#include "tree.h"
 #include <hs.h>
 
 /*
@@ -31,6 +30,7 @@ struct def_id {
 	bool padded; /* the match has a blank at either end that is not part of it */
 };
 struct def_placer;
+struct def_pairs;
 struct def_matcher {
 	const def_mem *mem;
 	struct def_sieve *sieve;

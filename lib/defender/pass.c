@@ -5,7 +5,6 @@
  */
 #include "place.h"
 #include "scan.h"
-#include "wide.h"
 #include <string.h>
 
 #define MENTION_SPAN 700 /* octets on either side in which marks of writing about attacks count */
@@ -125,18 +124,6 @@ static int read_whole(struct pass *p, enum def_db db)
 	return r < 0 ? r : hits_merge(p, mid);
 }
 
-static bool has_high(const uint8_t *p, size_t len)
-{
-	size_t i = 0;
-
-	for (; i + WIDE <= len; i += WIDE)
-		if (wide_mask(wide_range(wide_load(p + i), DEF_HIGH, 0xff)))
-			return true;
-	while (i < len && p[i] < DEF_HIGH)
-		i++;
-	return i < len;
-}
-
 /* The database of group @p g reads the stretches where it may match. */
 static int read_stretches(struct pass *p, unsigned g)
 {
@@ -166,7 +153,7 @@ static int read_words(struct pass *p, struct def_turn *ret_turn)
 		r = read_stretches(p, (unsigned)__builtin_ctz(groups));
 	if (r == 0)
 		r = read_whole(p, DEF_DB_REST);
-	if (r == 0 && s->d->matcher.db[DEF_DB_HIGH] && st->high && has_high(p->v->data, p->v->len))
+	if (r == 0 && st->high)
 		r = read_whole(p, DEF_DB_HIGH);
 	if (ret_turn)
 		*ret_turn = (struct def_turn){turn & DEF_TURN_ROT13, turn & DEF_TURN_REVERSE};

@@ -246,9 +246,7 @@ static void spell_octet(struct texts *a, uint8_t c)
 	for (size_t i = 0; i < a->n && !a->bad; i++) {
 		size_t k = strlen(a->t[i]);
 		a->bad = k > 60 || c == 0;
-		if (a->bad)
-			return;
-		a->t[i][k] = (char)c;
+		a->t[i][k] = (char)c; /* 64 have room */
 		a->t[i][k + 1] = 0;
 	}
 }

@@ -227,7 +227,7 @@ static int chain_take(struct def_sieve *s, size_t at)
 		unsigned j = from->by_cost[k];
 		if (j == from->rarest)
 			continue;
-		c->in_order[j] = c->n;
+		c->by_place[j] = c->n;
 		c->step[c->n++] = step_of(s, from, j);
 	}
 	return 0;

@@ -28,7 +28,7 @@ struct def_sieve_state {
 	uint32_t *hits;       /* words that are asked for */
 	struct def_stretch *stretches;
 	size_t n, cap;
-	bool high; /* not all octets of the text were ASCII's */
+	bool high; /* an octet from DEF_HIGH on stood in the text */
 };
 
 struct def_sieve *def_sieve_new(const def_mem *mem);

@@ -155,7 +155,7 @@ static bool in_order(const struct sift *f, const struct chain *c, size_t i)
 	int32_t far = 0;
 
 	for (unsigned k = c->rarest; k-- > 0;) {
-		const struct step *t = &c->step[c->in_order[k]];
+		const struct step *t = &c->step[c->by_place[k]];
 		from = first_of(f, no[from] - t->before + far);
 		far = t->before;
 		if (!narrow(f, t, &from, &end))
@@ -165,7 +165,7 @@ static bool in_order(const struct sift *f, const struct chain *c, size_t i)
 	end = i + 1;
 	far = 0;
 	for (unsigned k = c->rarest + 1u; k <= c->n; k++) {
-		const struct step *t = &c->step[c->in_order[k]];
+		const struct step *t = &c->step[c->by_place[k]];
 		end = first_of(f, no[end - 1] + t->after - far + 1);
 		far = t->after;
 		if (!narrow(f, t, &from, &end))
@@ -257,7 +257,7 @@ WIDE_BODY size_t hits_take(struct sift *f, bool end, bool fast)
  * The places of blanks from @p i on, as many as there is room for; more is written than is said.
  *
  * @param ret_twice  a blank stands behind a blank
- * @param high       set when an octet is none of ASCII
+ * @param high       set when an octet is DEF_HIGH or more
  * @return where the next may be
  */
 WIDE_BODY size_t blanks_find(const uint8_t *p, size_t i, size_t len, uint32_t *at, size_t room, size_t *ret_n,
@@ -265,7 +265,7 @@ WIDE_BODY size_t blanks_find(const uint8_t *p, size_t i, size_t len, uint32_t *a
 {
 	uint8_t last[WIDE_BLOCK];
 	uint64_t twice = 0, before = 0;
-	wide all_of = wide_all(0);
+	wide greatest = wide_all(0);
 	size_t n = 0;
 
 	for (; i < len && n + WIDE_BLOCK <= room; i += WIDE_BLOCK) {
@@ -279,7 +279,7 @@ WIDE_BODY size_t blanks_find(const uint8_t *p, size_t i, size_t len, uint32_t *a
 		for (unsigned k = 0; k < WIDE_BLOCK; k += WIDE) {
 			const wide v = wide_load(q + k);
 			m |= (uint64_t)wide_mask(wide_is(v, ' ')) << k;
-			all_of |= v;
+			greatest = wide_max(greatest, v);
 		}
 		twice |= m & (m << 1 | before);
 		before = m >> 63;
@@ -292,7 +292,7 @@ WIDE_BODY size_t blanks_find(const uint8_t *p, size_t i, size_t len, uint32_t *a
 	}
 	*ret_n = n;
 	*ret_twice = twice != 0;
-	*high |= wide_mask(all_of) != 0;
+	*high |= wide_mask(wide_range(greatest, DEF_HIGH, 0xff)) != 0;
 	return MIN(i, len);
 }
 

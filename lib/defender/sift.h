@@ -39,8 +39,8 @@ struct step {
 struct chain {
 	struct step step[DEF_OTHER]; /* the rarer first */
 	uint8_t n, before, after, group;
-	uint8_t rarest,
-		in_order[SHAPE_STEPS]; /* as the words stand in the pattern: which of `step`, but for the rarest */
+	uint8_t rarest;
+	uint8_t by_place[SHAPE_STEPS]; /* of `step`, as they stand in the pattern; not of the rarest */
 };
 
 struct row;

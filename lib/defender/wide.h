@@ -42,6 +42,10 @@ static inline wide wide_range(wide v, uint8_t first, uint8_t last)
 	__m128i x = _mm_sub_epi8((__m128i)v, (__m128i)wide_all(first));
 	return (wide)_mm_cmpeq_epi8(_mm_min_epu8(x, (__m128i)wide_all((uint8_t)(last - first))), x);
 }
+static inline wide wide_max(wide a, wide b)
+{
+	return (wide)_mm_max_epu8((__m128i)a, (__m128i)b);
+}
 #else
 static inline unsigned wide_mask(wide v)
 {
@@ -53,6 +57,11 @@ static inline unsigned wide_mask(wide v)
 static inline wide wide_range(wide v, uint8_t first, uint8_t last)
 {
 	return (wide)((v - wide_all(first)) <= wide_all((uint8_t)(last - first)));
+}
+static inline wide wide_max(wide a, wide b)
+{
+	wide greater = (wide)(a > b);
+	return (a & greater) | (b & ~greater);
 }
 #endif
 

@@ -444,12 +444,11 @@ void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 
 	def_put(s, " ", 1, 0, len ? 1 : 0);
 	for (size_t i = MAX(arg->from, (size_t)1); (i = leet_find(&known, in, i, end)) + 1 < end; i++) {
-		size_t a = i, b = i, least = i > done + LEET_SPAN ? i - LEET_SPAN : done;
+		size_t a = i, b, least = i > done + LEET_SPAN ? i - LEET_SPAN : done;
 		while (a > least && i - a <= LEET_LONG && leet_octet(in[a - 1]))
 			a--;
-		b = words_after(in, i, len, 1);
-		size_t word = b;
-		if (!leet_word(in + a, b - a)) {
+		size_t word = words_after(in, i, len, 1);
+		if (!leet_word(in + a, word - a)) {
 			i = word - 1; /* its other digits are those of the same word */
 			continue;
 		}
@@ -459,7 +458,7 @@ void def_leet(const uint8_t *in, size_t len, const struct def_arg *arg, struct d
 			while (a > least && leet_octet(in[a - 1]))
 				a--;
 		}
-		b = words_after(in, b, len, LEET_NEAR);
+		b = words_after(in, word, len, LEET_NEAR);
 		bool ones = memchr(in + a, '1', b - a) != NULL;
 		if (arg->mode == 1 && !ones) { /* read so already */
 			i = word - 1;
