@@ -2,6 +2,7 @@
 #include "creel/defender.h"
 #include "tests/cmocka-all.h"
 #include <dirent.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -539,6 +540,65 @@ static void memory_runs_out(void **state)
 	assert_int_equal(c.live, 0);
 }
 
+/* Octets that live, and how many great pieces were asked for. */
+struct great {
+	size_t live, n;
+};
+static void *great_realloc(void *arg, void *p, size_t n)
+{
+	struct great *g = arg;
+	g->live -= p ? malloc_usable_size(p) : 0;
+	g->n += n >= 1u << 19;
+	p = realloc(p, n);
+	g->live += malloc_usable_size(p);
+	return p;
+}
+static void *great_alloc(void *arg, size_t n)
+{
+	return great_realloc(arg, NULL, n);
+}
+static void great_free(void *arg, void *p)
+{
+	struct great *g = arg;
+	g->live -= p ? malloc_usable_size(p) : 0;
+	free(p);
+}
+
+/* The memory of a text's views serves the next text, and of a very long one no more is kept than the bound says. */
+static void memory_is_kept(void **state)
+{
+	static const char rules[] = "rule a.b\nwords ignore rules\nmust ignore rules\n";
+	struct great g = {0};
+	struct creel_defender_memory m = {great_alloc, great_realloc, great_free, &g};
+	struct creel_defender_options o = {.size = sizeof(o),
+					   .no_builtin_rules = 1,
+					   .no_builtin_model = 1,
+					   .rules_text = rules,
+					   .rules_text_len = sizeof(rules) - 1,
+					   .memory = &m};
+	static const size_t mib[] = {1, 1, 1, 1, 1, 3, 6, 12, 3};
+	struct creel_defender *n = NULL;
+	char *text = malloc(12u << 20);
+
+	assert_non_null(text);
+	for (size_t i = 0; i < 12u << 20; i++)
+		text[i] = "the harvest was %25 late\n"[i % 25];
+	assert_int_equal(creel_defender_new(&o, &n, NULL), 0);
+	const size_t base = g.live;
+	for (size_t i = 0; i < sizeof(mib) / sizeof(mib[0]); i++) {
+		g.n = 0;
+		creel_defender_result_free(scan(n, text, mib[i] << 20));
+		if (i == 0)
+			assert_true(g.n > 1);
+		else if (mib[i] == mib[i - 1]) /* for the sanitised text, which is the result's */
+			assert_int_equal(g.n, 1);
+		assert_true(g.live - base < 9u << 20);
+	}
+	creel_defender_free(n);
+	assert_int_equal(g.live, 0);
+	free(text);
+}
+
 /* What an agent is told about itself is no attack; the model was trained on others of the kind. */
 static void personas_pass(void **state)
 {
@@ -578,6 +638,7 @@ int main(void)
 		cmocka_unit_test(odd_texts),
 		cmocka_unit_test(cache_is_checked),
 		cmocka_unit_test(memory_runs_out),
+		cmocka_unit_test(memory_is_kept),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, start, stop);
