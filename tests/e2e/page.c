@@ -171,7 +171,8 @@ static const char text_of_page[] = "(function t(n){let s='';for(const c of n.chi
 				   "if(c.nodeType===3)s+=c.data+' ';"
 				   "else if(c.nodeType===1&&!/^(SCRIPT|STYLE)$/.test(c.tagName)){"
 				   "if(c.tagName==='INPUT')s+='['+(c.placeholder||c.type)+'] ';"
-				   "if(c.shadowRoot)s+=t(c.shadowRoot);s+=t(c)}}return s})(document)";
+				   "if(c.shadowRoot)s+=t(c.shadowRoot);s+=t(c)}}return s})(document)"
+				   ".replace(/\\s+/g,' ')";
 
 int main(int argc, char **argv)
 {
