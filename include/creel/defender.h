@@ -291,7 +291,7 @@ struct creel_defender_model_options {
 	const char *file;     /* the network in the folder; NULL: "model.onnx" */
 	const char *runtime;  /* path of libonnxruntime.so.1; NULL: by the system's loader */
 	unsigned threads;     /* that one run uses, the caller's included; 0: as processors, at most 4 */
-	unsigned batch;       /* windows run together, of all callers; 0: 8, at most 64 */
+	unsigned batch;       /* short windows run together at most, of all callers; 0: 8, at most 64 */
 	unsigned max_windows; /* of one text (about 2,000 octets each); 0: 64. A longer text is a failure */
 };
 /** @p opt NULL: as if all zero. @return 0 or negative: a file, the runtime or the model is unusable */

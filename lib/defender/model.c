@@ -12,6 +12,13 @@
 #include <strings.h>
 
 #define LABELS_MAX 16
+/*
+ * Windows are run together where that costs less than one by one. A run reads all weights, which takes as
+ * long as some tokens' arithmetic does; but a batch is as wide as its longest window, and of a few hundred
+ * tokens on the arithmetic is all there is (bench/classify, the full-sized model).
+ */
+#define RUN_TOKENS   24
+#define BATCH_TOKENS 256
 
 /* A window that waits to be scored; the one who asked owns it and sleeps until `done`. */
 struct job {
@@ -209,17 +216,33 @@ static int batch_run(struct creel_defender_model *m, struct job *const *jobs, si
 	return r;
 }
 
-/* Take up to a batch from the queue and run it, the lock let go meanwhile. */
+/* The first that waits, and of the others those that cost less in its batch than in a run of their own. */
+static size_t batch_take(struct creel_defender_model *m, struct job *ret[64])
+{
+	size_t n = 0, cols = 0;
+
+	for (struct job **at = &m->first; *at && n < m->batch;) {
+		size_t len = (*at)->n, wide = MAX(cols, len), all = (n + 1) * wide;
+		if (n > 0 && (all > BATCH_TOKENS || all > n * cols + len + RUN_TOKENS)) {
+			at = &(*at)->next;
+			continue;
+		}
+		ret[n++] = *at;
+		cols = wide;
+		*at = (*at)->next;
+	}
+	for (m->last = &m->first; *m->last;)
+		m->last = &(*m->last)->next;
+	return n;
+}
+
+/* Take a batch from the queue and run it, the lock let go meanwhile. */
 static void lead(struct creel_defender_model *m)
 {
 	struct job *jobs[64];
 	struct creel_err err = {0};
-	size_t n = 0;
 
-	for (; m->first && n < m->batch; m->first = m->first->next)
-		jobs[n++] = m->first;
-	if (!m->first)
-		m->last = &m->first;
+	size_t n = batch_take(m, jobs);
 	m->busy = true;
 	pthread_mutex_unlock(&m->lock);
 	int r = batch_run(m, jobs, n, &err);

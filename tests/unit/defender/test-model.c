@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define N 40
-static struct creel_defender_model *model;
+static struct creel_defender_model *model, *exported; /* as traced; and by tools/defender/export */
 static struct {
 	char *text;
 	size_t len;
@@ -40,29 +40,32 @@ static int open_all(void **state)
 	free(line);
 	if (!f || fclose(f) != 0)
 		return -1;
-	if (creel_defender_model_open(TINY, &o, &model, &e) < 0) {
+	int r = creel_defender_model_open(TINY, &o, &model, &e);
+	o.file = "export.onnx";
+	if (r == 0)
+		r = creel_defender_model_open(TINY, &o, &exported, &e);
+	if (r < 0)
 		print_message("# %s\n", e.msg);
-		return -1;
-	}
-	return 0;
+	return r;
 }
 
 static int close_all(void **state)
 {
 	creel_defender_model_close(model);
+	creel_defender_model_close(exported);
 	for (size_t i = 0; i < N; i++)
 		free(texts[i].text);
 	return 0;
 }
 
-static void same_scores(void **state)
+static void same_scores(struct creel_defender_model *m)
 {
 	double least = 1, most = 0;
 
 	for (size_t i = 0; i < N; i++) {
 		double x = -1;
 		struct creel_defender_error e = {0};
-		if (creel_defender_model_score(model, texts[i].text, texts[i].len, &x, &e) < 0)
+		if (creel_defender_model_score(m, texts[i].text, texts[i].len, &x, &e) < 0)
 			fail_msg("%s", e.msg);
 		if (fabs(x - texts[i].want) > 5e-5)
 			fail_msg("text %zu: %.7f, wanted %.7f", i, x, texts[i].want);
@@ -75,13 +78,24 @@ static void same_scores(void **state)
 	assert_true(most - least > 0.01); /* else every text would do */
 }
 
+static void as_traced(void **state)
+{
+	same_scores(model);
+}
+
+static void as_exported(void **state)
+{
+	same_scores(exported);
+}
+
 static void *many(void *arg)
 {
 	unsigned bad = 0;
 	for (size_t i = 0; i < 100; i++) {
 		double x = -1;
 		size_t k = (i * 7 + (size_t)(uintptr_t)arg) % N;
-		bad += creel_defender_model_score(model, texts[k].text, texts[k].len, &x, NULL) < 0 ||
+		bad += creel_defender_model_score(i % 2 ? model : exported, texts[k].text, texts[k].len, &x,
+						  NULL) < 0 ||
 		       fabs(x - texts[k].want) > 5e-5;
 	}
 	return (void *)(uintptr_t)bad;
@@ -159,8 +173,9 @@ static void refused(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(same_scores), cmocka_unit_test(threads),
-					   cmocka_unit_test(in_a_scan), cmocka_unit_test(refused)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(as_traced), cmocka_unit_test(as_exported),
+					   cmocka_unit_test(threads), cmocka_unit_test(in_a_scan),
+					   cmocka_unit_test(refused)};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	if (access(ONNX, R_OK) != 0) {
 		puts("1..0 # SKIP not required: no ONNX Runtime here (tools/onnxruntime BUILD fetches it)");
