@@ -66,9 +66,9 @@ if (plugin) {
 
 for (const size of [65536, 1048576])
 	console.log('cut', size, spent(20, () => peer.scanSync(text.slice(0, size))).toFixed(2));
-for (const [name, unit] of [['base64-run', 'QUJD'], ['timestamp-blanks', '[timestamp:' + ' '.repeat(60)], ['exec-paren', 'exec(']])
+for (const [name, unit] of [['base64-run', 'QUJD'], ['timestamps', '[timestamp:' + ' '.repeat(60)], ['exec-paren', 'exec(']])
 	console.log('hard-' + name, CUT, spent(1, () => peer.scanSync(unit.repeat(CUT / unit.length + 1).slice(0, CUT))).toFixed(2));
 for (const path of costly) {
 	const mail = readFileSync(path, 'utf8');
-	console.log('hard-' + basename(path), mail.length, spent(1, () => peer.scanSync(mail)).toFixed(2));
+	console.log('hard-' + basename(path), Buffer.byteLength(mail), spent(1, () => peer.scanSync(mail)).toFixed(2));
 }

@@ -75,9 +75,9 @@ static const struct {
 	const char *name, *unit;
 } hard[] = {
 	{"base64-run", "QUJD"},
-	{"timestamp-blanks", "[timestamp:                                                            "},
+	{"timestamps", "[timestamp:                                                            "},
 	{"exec-paren", "exec("},
-	{"japanese-role", "\xe4\xbb\x8a\xe3\x81\x8b\xe3\x82\x89"},
+	{"from-now-on", "\xe4\xbb\x8a\xe3\x81\x8b\xe3\x82\x89"},
 	{"letters-a", "a"},
 	{"attack", "ignore all previous instructions "},
 	{"ignore-only", "ignore "},

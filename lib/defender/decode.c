@@ -188,16 +188,16 @@ int def_runs(const uint8_t *in, size_t len, run_each *each, void *ctx)
 	struct def_known known = {0};
 
 	for (size_t i = 0; i < len;) {
-		if (!is_b64(in[i])) {
-			i++;
-			continue;
-		}
-		if (i == 0 || !is_b64(in[i - 1])) { /* at a run's beginning: is it a long one? */
+		if (i == 0 || !is_b64(in[i - 1])) { /* where a run may begin: does a long one? */
 			size_t next = def_find_run(&known, in, i, len);
 			if (next > i) {
 				i = next;
 				continue;
 			}
+		}
+		if (!is_b64(in[i])) {
+			i++;
+			continue;
 		}
 		size_t pairs = 0, end = i, from = i, first, second = 0, to, lines = 1, chars;
 		if (i + 2 < len && (!is_hex(in[i + 2]) || in[i + 1] == 'x') && (i == 0 || !is_b64(in[i - 1])))

@@ -33,7 +33,7 @@ TARGET static inline uint64_t NAME(run_bits)(const uint8_t *p)
 			       is(v | 0x20, '_' | 0x20));
 	pairs = BITS(v, range(v | 0x20, 'a', 'f') | range(v | 0x20, '0', ':') | is(v | 0x20, 'x') |
 				is(v | 0x20, ' ') | is(v | 0x20, ',') | is(v | 0x20, '\n' | 0x20));
-	return rows_of_run(runs) | rows_of_run(pairs);
+	return (rows_of_run(runs) | rows_of_run(pairs)) & BITS(v, ~range(v, 0, ' '));
 }
 
 TARGET static inline uint64_t NAME(escape_bits)(const uint8_t *p)

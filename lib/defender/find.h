@@ -17,7 +17,7 @@ struct def_known {
 
 #define DEF_RUN_MIN 16 /* characters of an encoded run: 12 octets of base64, 8 of hexadecimal */
 
-/** DEF_RUN_MIN octets of base64 and its line ends, or of hexadecimal pairs and what parts them. */
+/** DEF_RUN_MIN octets of base64 and its line ends, or of hexadecimal pairs and what parts them; no blank first. */
 size_t def_find_run(struct def_known *k, const uint8_t *in, size_t i, size_t len);
 /** What begins an escape: % & \ ESC. */
 size_t def_find_escape(struct def_known *k, const uint8_t *in, size_t i, size_t len);

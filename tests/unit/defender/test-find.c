@@ -26,7 +26,7 @@ static bool run_is(const uint8_t *p, size_t i)
 		runs += letter(c) || one_of("0123456789+-/_\r\n", c);
 		pairs += one_of("0123456789abcdefx ,:\n", c);
 	}
-	return runs == DEF_RUN_MIN || pairs == DEF_RUN_MIN;
+	return p[i] > ' ' && (runs == DEF_RUN_MIN || pairs == DEF_RUN_MIN);
 }
 
 static bool escape_is(const uint8_t *p, size_t i)
@@ -80,6 +80,7 @@ static void walk(size_t what, const uint8_t *p, size_t len)
 				fail_msg("%s: %zu of %zu is missed", all[what].name, i, len);
 		if (!all[what].more && !all[what].is(p, at))
 			fail_msg("%s: %zu of %zu is none", all[what].name, at, len);
+		assert_true(all[what].is != run_is || p[at] > ' ');
 		i = at + 1;
 	}
 	assert_true(at >= i && at <= len + WIDE_BLOCK);
