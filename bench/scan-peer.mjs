@@ -31,10 +31,11 @@ const spent = (loops, each) => {
 	const used = process.cpuUsage(from);
 	return (used.user + used.system) / loops;
 };
-const at = (k, round) => (k * 977 + round * 131) % 65536; // another part each time
+// another part each time, as in scan-run.c
+const at = (size, k, round) => size < 65536 ? (k * 977 + round * 131) % 65536 : size === 65536 ? k % 4 * size + round * 131 : 0;
 const theirs = (size, round, loops) =>
 	spent(loops, (k) => {
-		const from = size < 65536 ? at(k, round) : 0;
+		const from = at(size, k, round);
 		for (let a = from; a < from + size; a += CUT) peer.scanSync(text.slice(a, Math.min(a + CUT, from + size)));
 	});
 
@@ -59,7 +60,7 @@ if (plugin) {
 	const native = loadNative(`${plugin}/creel-defender.node`, console);
 	const defender = native.open({ cacheDir: cache });
 	const scan = (size, loops) => (i) =>
-		spent(loops, (k) => native.scan(defender, ascii.slice(at(k, i), at(k, i) + size), { skip: 1 << 2 }));
+		spent(loops, (k) => native.scan(defender, ascii.slice(at(size, k, i), at(size, k, i) + size), { skip: 1 << 2 }));
 	for (const [size, loops] of [[200, 2000], [4096, 100]])
 		await pair('plugin1', size, ROUNDS, scan(size, loops * 4), (i) => theirs(size, i, loops));
 }
