@@ -26,6 +26,9 @@ struct def_sieve_state {
 	uint8_t *begin, *key; /* and its kinds */
 	uint32_t *first;      /* of each number: the first word that has it */
 	uint32_t *hits;       /* words that are asked for */
+	uint64_t *
+		seen; /* of each word of the sieve: the number that it was last looked at for, where several have it */
+	uint64_t base; /* numbers of all texts before */
 	struct def_stretch *stretches;
 	size_t n, cap;
 	bool high; /* an octet from DEF_HIGH on stood in the text */

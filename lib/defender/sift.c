@@ -18,6 +18,7 @@ struct sift {
 	const uint8_t *p;
 	size_t len;
 	int32_t no; /* the last word's number among those that are kept; loop words have none of their own */
+	uint64_t base; /* what was counted before number 0 */
 	size_t n, n_hits;
 	bool cut; /* there were words before the first that is kept */
 	unsigned turn;
@@ -27,6 +28,7 @@ struct sift {
 void def_sieve_state_fini(struct def_sieve_state *st, const struct def_sieve *s)
 {
 	def_free(s->mem, st->room);
+	def_free(s->mem, st->seen);
 	def_free(s->mem, st->stretches);
 	*st = (struct def_sieve_state){.room = NULL};
 }
@@ -145,13 +147,13 @@ static bool narrow(const struct sift *f, const struct step *t, size_t *from, siz
 }
 
 /*
- * Of chain @p c all stands near word @p i. Also in its order, each no farther from the next than it may be? Two may be
- * one word, where what stands between them may be left out.
+ * Of chain @p c all stands near words @p i to @p last, of one number. Also in its order, each no farther from the next than it
+ * may be? Two may be one word, where what stands between them may be left out.
  */
-static bool in_order(const struct sift *f, const struct chain *c, size_t i)
+static bool in_order(const struct sift *f, const struct chain *c, size_t i, size_t last)
 {
 	const int32_t *no = f->st->no;
-	size_t from = i, end = i + 1;
+	size_t from = i, end = last + 1;
 	int32_t far = 0;
 
 	for (unsigned k = c->rarest; k-- > 0;) {
@@ -162,7 +164,7 @@ static bool in_order(const struct sift *f, const struct chain *c, size_t i)
 			return false;
 	}
 	from = i;
-	end = i + 1;
+	end = last + 1;
 	far = 0;
 	for (unsigned k = c->rarest + 1u; k <= c->n; k++) {
 		const struct step *t = &c->step[c->by_place[k]];
@@ -206,22 +208,45 @@ static inline size_t word_find(const struct def_sieve *s, uint64_t key)
 	return i;
 }
 
+/*
+ * Words that a pattern repeats have the number of the one before them. What stands near is the same for all of one
+ * number, and there may be as many as the text has: of word @p w of the sieve the first one answers for the others.
+ */
+static bool is_seen(struct sift *f, size_t w, size_t i)
+{
+	struct def_sieve_state *st = f->st;
+	const uint64_t no = f->base + (uint64_t)st->no[i];
+
+	if (!st->seen)
+		st->seen = def_alloc(f->s->mem, f->s->n_words * sizeof(*st->seen));
+	if (!st->seen) {
+		f->nomem = true;
+		return true;
+	}
+	bool seen = st->seen[w] == no;
+	st->seen[w] = no;
+	return seen;
+}
+
 /* The words of @p key that stand at word @p at, and the chains that ask for them. */
 WIDE_BODY void asked(struct sift *f, wide text, size_t at, uint64_t key, bool fast)
 {
 	const struct def_sieve *s = f->s;
+	const size_t first = f->st->first[f->st->no[at]], last = f->st->first[f->st->no[at] + 1] - 1u;
 
 	for (size_t i = word_find(s, key); i > 0 && i <= s->n_words && s->words[i - 1].key == key; i++) {
 		const struct word *w = &s->words[i - 1];
 		if (!stands(&w->form, text))
 			continue;
 		f->turn |= w->turn;
+		if (last > first && is_seen(f, i - 1, at))
+			continue;
 		for (const uint16_t *r = s->refs + w->first_ref, *end = r + w->n_refs; r < end; r++) {
 			const struct chain *c = &s->chains[*r];
 			bool all = true;
 			for (unsigned k = 0; all && k < c->n; k++)
 				all = near(f, &c->step[k], at, fast);
-			if (all && (c->n < 2 || in_order(f, c, at)))
+			if (all && (c->n < 2 || in_order(f, c, first, last)))
 				candidate(f, c, at);
 		}
 	}
@@ -451,6 +476,7 @@ static void words_keep(struct sift *f, size_t done)
 	for (int32_t no = least; least > 0 && no <= f->no + 1; no++)
 		st->first[no - least] = st->first[no] - (uint32_t)from;
 	f->no -= least;
+	f->base += (uint64_t)least;
 	for (size_t k = done; k < f->n_hits; k++)
 		st->hits[hit++] = st->hits[k] - (uint32_t)from;
 	f->n = n;
@@ -532,11 +558,12 @@ static int sift_plain(struct sift *f)
 int def_sieve_sift(const struct def_sieve *s, struct def_sieve_state *st, const uint8_t *words, size_t len,
 		   unsigned *ret_turn)
 {
-	struct sift f = {.s = s, .st = st, .p = words, .len = len};
+	struct sift f = {.s = s, .st = st, .p = words, .len = len, .base = st->base + 1};
 
 	st->n = 0;
 	int r = s->plain ? sift_plain(&f) : sift_fast(&f);
 	*ret_turn = f.turn;
+	st->base = f.base + (uint64_t)f.no;
 	st->high = f.high;
 	if (st->cap_words > KEEP) {
 		def_free(s->mem, st->room);
