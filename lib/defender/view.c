@@ -1,6 +1,14 @@
 #include "view.h"
 #include <string.h>
 
+/* How many octets of its parent it is made of. */
+static size_t source_len(const struct def_view *v)
+{
+	bool part = v->fn == def_base64 || v->fn == def_hex;
+
+	return part ? v->arg.to - v->arg.from : v->parent->len;
+}
+
 int def_view_make(struct def_view *v, const struct def_view *parent, def_transform fn, struct def_arg arg,
 		  const char *via, struct def_buf buf, void *facts, uint64_t *work)
 {
@@ -11,7 +19,7 @@ int def_view_make(struct def_view *v, const struct def_view *parent, def_transfo
 	v->buf.len = 0;
 	def_buf_more(&v->buf, def_view_need(parent, &arg));
 	fn(parent->data, parent->len, &v->arg, &s, facts);
-	*work += parent->len;
+	*work += source_len(v);
 	v->data = v->buf.data;
 	v->len = v->buf.len;
 	return v->buf.failed || (facts && ((struct def_facts *)facts)->failed) ? CREEL_E_NOMEM : 0;
@@ -86,7 +94,7 @@ int def_view_origin(const struct def_view *v, const struct def_view *stop, size_
 		struct def_marks marks = v->marks; /* nothing is added */
 		s.marks = &marks;
 		v->fn(v->parent->data, v->parent->len, &v->arg, &s, NULL);
-		*work += v->parent->len;
+		*work += source_len(v);
 		bool back = v->fn == def_reverse;
 		/* the last octet of a source again, so that the next step can be asked for it */
 		for (size_t i = 0; i < n; i++)
