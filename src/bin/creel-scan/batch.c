@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "scan.h"
 #include <errno.h>
 #include <stdio.h>
@@ -60,15 +61,31 @@ static json_t *line_scan(const struct creel_defender *d, const struct creel_defe
 		a >= CREEL_DEFENDER_WARN ? "injection" : "benign", "score", creel_defender_result_score(res),
 		"layer", layer, "rules", rules, "micros", (json_int_t)(took + 0.5));
 	unsigned failed = creel_defender_result_failed(res);
-	for (int k = 2; out && k < 4; k++)
-		if (failed & (1u << k)) /* there only when a layer did not answer */
-			json_object_set_new(out, "failed", json_pack("[i]", k));
+	json_t *layers = json_array();
+	for (int k = 2; k < 4; k++)
+		if (failed & (1u << k))
+			json_array_append_new(layers, json_integer(k));
+	if (out && json_array_size(layers) > 0) /* there only when a layer did not answer */
+		json_object_set(out, "failed", layers);
+	json_decref(layers);
 	creel_defender_result_free(res);
 	sum->files++;
 	sum->found += a >= CREEL_DEFENDER_WARN;
 	sum->blocked += a == CREEL_DEFENDER_BLOCK;
 	if (!out)
 		creel_err_nomem(err);
+	return out;
+}
+
+/* A line that cannot be scanned is said, has its line of the answer, and is counted; the others are scanned all the same. */
+static json_t *line_failed(const struct scan_opts *o, unsigned long at, json_t *in, struct scan_sum *sum,
+			   struct creel_err *e)
+{
+	json_t *out = json_pack("{s:O?,s:s}", "id", json_object_get(in, "id"), "error", e->msg);
+
+	(void)creel_err_add(e, "%.120s:%lu", o->batch, at);
+	creel_log_error(e);
+	sum->failed++;
 	return out;
 }
 
@@ -85,11 +102,21 @@ int scan_batch(const struct scan_opts *o, const struct creel_defender *d, struct
 		return creel_err_set(err, CREEL_E_OS, errno, "open %.160s", o->batch);
 	scan_context(o, &ctx);
 	for (unsigned long at = 1; (n = getline(&line, &cap, f)) > 0; at++) {
-		json_t *in = json_loadb(line, (size_t)n, JSON_ALLOW_NUL, NULL);
-		json_t *out = line_scan(d, &ctx, in, sum, err);
+		if (strspn(line, " \t\r\n") == (size_t)n)
+			continue;
+		struct creel_err e = {0};
+		json_error_t why;
+		json_t *in = json_loadb(line, (size_t)n, JSON_ALLOW_NUL, &why);
+		json_t *out = NULL;
+		if (in)
+			out = line_scan(d, &ctx, in, sum, &e);
+		else
+			(void)creel_err_set(&e, CREEL_E_SYNTAX, 0, "no JSON: %.160s", why.text);
+		if (!out && e.code != CREEL_E_NOMEM)
+			out = line_failed(o, at, in, sum, &e);
 		json_decref(in);
 		if (!out)
-			return creel_err_add(err, "%.120s:%lu", o->batch, at);
+			return creel_err_nomem(err);
 		json_dumpf(out, stdout, JSON_COMPACT | JSON_REAL_PRECISION(5));
 		putchar('\n');
 		json_decref(out);

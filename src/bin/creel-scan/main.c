@@ -227,9 +227,7 @@ static int run(int argc, char **argv, struct creel_err *err)
 	creel_judge_free(judge);
 	if (r == 0 && (ferror(stdout) || fflush(stdout) != 0))
 		r = creel_err_set(err, CREEL_E_OS, errno, "write to standard output");
-	if (r == 0 && sum.failed)
-		return 1;
-	return r < 0 ? r : sum.blocked ? 3 : 0;
+	return r < 0 ? r : sum.blocked ? 3 : sum.failed ? 1 : 0;
 }
 
 int main(int argc, char **argv)

@@ -14,6 +14,10 @@ int scan_read(int fd, const char *name, struct creel_buf *buf, struct creel_err 
 {
 	for (;;) {
 		int r = creel_buf_reserve(buf, 65536, err);
+		if (r == CREEL_E_TOOBIG)
+			return creel_err_set(err, r, 0,
+					     "%.120s: more than %u MiB, which is the most that is scanned",
+					     name, TEXT_MAX >> 20);
 		if (r < 0)
 			return creel_err_add(err, "%.120s", name);
 		size_t room = buf->cap - buf->len;

@@ -240,7 +240,7 @@ const struct creel_verb creel_verbs[] = {
 			"  --sarif          a log for code hosts\n"
 			"  --batch FILE     {\"id\",\"text\"} lines in, a line of answer for each\n"
 			"  --list           the rules\n\n"
-			"exit status: 3 when anything is to be blocked\n\n"
+			"exit status: 3 when anything is to be blocked; else 1 when something could not be read\n\n"
 			"examples:\n  creel scan -r skills/\n  curl -s https://example.org | creel scan\n",
 		.run = cmd_scan,
 	},
