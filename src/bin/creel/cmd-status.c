@@ -47,6 +47,8 @@ static void row(json_t *c)
 		(void)creel_escape_term(&shown, str(c, "why"), strlen(str(c, "why")), &err);
 		printf("  %s\n", creel_buf_str(&shown));
 	}
+	if (json_is_true(json_object_get(c, "killswitch")))
+		printf("  kill switch on: its egress is cut\n");
 	if (!json_is_true(json_object_get(c, "current")))
 		printf("  runs an older plan; `creel up` restarts it with the new one\n");
 }
