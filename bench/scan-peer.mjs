@@ -70,6 +70,6 @@ for (const size of [65536, 1048576])
 for (const [name, unit] of [['base64-run', 'QUJD'], ['timestamps', '[timestamp:' + ' '.repeat(60)], ['exec-paren', 'exec(']])
 	console.log('hard-' + name, CUT, spent(1, () => peer.scanSync(unit.repeat(CUT / unit.length + 1).slice(0, CUT))).toFixed(2));
 for (const path of costly) {
-	const mail = readFileSync(path, 'utf8');
-	console.log('hard-' + basename(path), Buffer.byteLength(mail), spent(1, () => peer.scanSync(mail)).toFixed(2));
+	const input = readFileSync(path, 'utf8');
+	console.log('hard-' + basename(path), Buffer.byteLength(input), spent(1, () => peer.scanSync(input)).toFixed(2));
 }

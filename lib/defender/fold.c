@@ -306,7 +306,7 @@ WIDE_BODY int block_fold(const uint8_t *in, struct before *b, uint8_t *out, bool
 	uint64_t blanks = spaces | lines, again = blanks & (blanks << 1 | b->blank);
 	if (wide_mask(odd) || (lines & (spaces << 1 | b->space)))
 		return -1;
-	for (unsigned k = 0; ~again && k < WIDE_BLOCK / WIDE; k++) {
+	for (unsigned k = 0; ~again && k < WIDE_BLOCK / WIDE; k++) { /* of blanks alone none is put */
 		unsigned keep = ~(unsigned)(again >> k * WIDE) & 0xffff;
 		if (!again) { /* most of them */
 			wide_store(out, low[k]);

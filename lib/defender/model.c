@@ -38,8 +38,8 @@ struct creel_defender_model {
 	size_t window, overlap, max_windows, batch;
 	pthread_mutex_t lock;
 	pthread_cond_t turn;
-	bool busy; /* one of those who wait runs the model for all */
-	struct job *first, **last;
+	bool busy;            /* one of those who wait runs the model for all */
+	struct job *first;    /* in the order of their coming */
 	struct creel_err why; /* of the last failed run */
 };
 
@@ -118,7 +118,6 @@ static int load(struct creel_defender_model *m, const char *dir, const struct cr
 	m->window = 512;
 	m->max_windows = o->max_windows ? o->max_windows : 64;
 	m->batch = MIN(o->batch ? o->batch : 8, 64u);
-	m->last = &m->first;
 	int r = m->name ? file_load(dir, "tokenizer.json", DEF_TOK_FILE_MAX, &tok, err)
 			: creel_err_nomem(err);
 	if (r == 0)
@@ -231,8 +230,6 @@ static size_t batch_take(struct creel_defender_model *m, struct job *ret[64])
 		cols = wide;
 		*at = (*at)->next;
 	}
-	for (m->last = &m->first; *m->last;)
-		m->last = &(*m->last)->next;
 	return n;
 }
 
@@ -261,13 +258,15 @@ static void lead(struct creel_defender_model *m)
 static int jobs_run(struct creel_defender_model *m, struct job *jobs, size_t n, double *ret,
 		    struct creel_err *err)
 {
+	struct job **end = &m->first;
 	int r = 0;
 
+	for (size_t i = 1; i < n; i++)
+		jobs[i - 1].next = &jobs[i];
 	pthread_mutex_lock(&m->lock);
-	for (size_t i = 0; i < n; i++) {
-		*m->last = &jobs[i];
-		m->last = &jobs[i].next;
-	}
+	while (*end)
+		end = &(*end)->next;
+	*end = jobs;
 	for (size_t i = 0; i < n;) {
 		if (jobs[i].done)
 			i++;
