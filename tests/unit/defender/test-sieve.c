@@ -317,6 +317,38 @@ static void groups(void **state)
 			stretches_are(exprs[e], cases[i].view, e == 0 && i == 1 ? 0 : cases[i].stretches);
 }
 
+/*
+ * A word that shares its number with repeated ones is looked at once for that number: once in this text, at this place, not
+ * once for all that have the same number in their part of it, or had it in the text before.
+ */
+static void numbers_come_again(void **state)
+{
+	enum { TIMES = 1000, ROOM = 8 << 20 };
+	struct def_sieve *s = def_sieve_new(&def_mem_libc);
+	struct def_sieve_state st = {0};
+	char *text = malloc(ROOM);
+	size_t n = 0;
+	unsigned turn;
+
+	assert_int_equal(def_sieve_add(s, " (?:frobnicate(?: only| just)+ quickly) ", 0), 1);
+	assert_int_equal(def_sieve_seal(s), 0);
+	for (size_t i = 0; i < TIMES; i++) {
+		n += (size_t)snprintf(text + n, ROOM - n, " frobnicate only just quickly");
+		/* near each other, and about as many words apart as are looked at together */
+		for (size_t far = i % 2 ? 850 + i / 2 % 200 : 16, k = 0; k < far; k++)
+			n += (size_t)snprintf(text + n, ROOM - n, " harbour");
+	}
+	text[n++] = ' ';
+	assert_true(n < ROOM);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(def_sieve_sift(s, &st, (const uint8_t *)text, n, &turn), 0);
+		assert_int_equal(st.n, TIMES);
+	}
+	free(text);
+	def_sieve_state_fini(&st, s);
+	def_sieve_free(s);
+}
+
 /* Words that all stand near, but not as they do in the pattern: on either side of the one that is asked for first. */
 static void orders(void **state)
 {
@@ -673,6 +705,7 @@ int main(void)
 		cmocka_unit_test(shapes),
 		cmocka_unit_test(beginnings),
 		cmocka_unit_test(groups),
+		cmocka_unit_test(numbers_come_again),
 		cmocka_unit_test(orders),
 		cmocka_unit_test(ends),
 		cmocka_unit_test(across),
